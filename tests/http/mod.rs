@@ -14,6 +14,7 @@ mod listing;
 mod operate;
 mod posted_policy;
 mod queries;
+mod reload;
 mod reporters;
 mod reports;
 mod tags;

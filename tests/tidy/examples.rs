@@ -1,7 +1,7 @@
 //! Tests of the checks themselves.
 
 use super::source::Source;
-use super::{LINES_MOST, check};
+use super::{MAX_LINES, check};
 
 #[test]
 fn the_check_finds_what_it_is_for() {
@@ -51,7 +51,7 @@ fn the_check_finds_what_it_is_for() {
     check("tests/x.rs", "println!();", &[]);
     check(
         "tests/x.rs",
-        &"\n".repeat(LINES_MOST),
+        &"\n".repeat(MAX_LINES),
         &["tests/x.rs: 502 lines are more than one idea: split it"],
     );
 }

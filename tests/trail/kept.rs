@@ -78,13 +78,25 @@ fn what_decides_is_kept_before_its_first_entry_one_file_a_commit() {
     assert_eq!(repo.git(&["rev-list", "--count", "main"]), "3\n");
     assert_eq!(repo.git(&["status", "--porcelain"]), "");
     repo.fsck();
-    let mut shelf = TrailPolicies::new(&trail, engine());
+    let mut policies_of_trail = TrailPolicies::new(&trail, engine());
     assert_eq!(
-        shelf.policy(component).unwrap().unwrap().digest(),
+        policies_of_trail
+            .policy(component)
+            .unwrap()
+            .unwrap()
+            .digest(),
         component
     );
-    assert_eq!(shelf.settings(&canonical).unwrap().unwrap(), settings);
-    assert!(shelf.policy(&"sha256:00".repeat(8)).unwrap().is_none());
+    assert_eq!(
+        policies_of_trail.settings(&canonical).unwrap().unwrap(),
+        settings
+    );
+    assert!(
+        policies_of_trail
+            .policy(&"sha256:00".repeat(8))
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[test]
@@ -93,10 +105,18 @@ fn the_built_in_policy_without_settings_leaves_no_ref() {
     let trail = repo.trail();
     record(&trail, builtin(), &PolicySettings::default(), "a");
     assert_eq!(repo.git(&["for-each-ref", POLICIES_REF]), "");
-    let mut shelf = TrailPolicies::new(&trail, engine());
-    assert!(shelf.policy(builtin().digest()).unwrap().is_some());
+    let mut policies_of_trail = TrailPolicies::new(&trail, engine());
+    assert!(
+        policies_of_trail
+            .policy(builtin().digest())
+            .unwrap()
+            .is_some()
+    );
     let none = PolicySettings::default();
-    assert_eq!(shelf.settings(&none.digest()).unwrap(), Some(none));
+    assert_eq!(
+        policies_of_trail.settings(&none.digest()).unwrap(),
+        Some(none)
+    );
 }
 
 #[test]
@@ -180,6 +200,24 @@ fn in_a_clone_the_policies_of_the_remote_are_read_and_continued() {
     fetch();
     policies::activate(&clone.trail(), &variant(b'b'), &settings("x"), NOW).unwrap();
     assert_eq!(clone.git(&["rev-list", "--count", POLICIES_REF]), "5\n");
+    clone.fsck();
+}
+
+#[test]
+fn a_file_that_only_a_remote_has_is_kept_here_before_an_entry_names_it() {
+    let repo = Repo::bare();
+    policies::activate(&repo.trail(), &variant(b'a'), &settings("w"), NOW).unwrap();
+    let clone = Repo::bare();
+    policies::activate(&clone.trail(), &variant(b'b'), &settings("v"), NOW).unwrap();
+    let refspec = "refs/heads/*:refs/remotes/origin/*";
+    clone.git(&["fetch", "-q", repo.path.to_str().unwrap(), refspec]);
+    // The two refs have diverged, so the remote's is not continued, and a prune could remove its files.
+    policies::activate(&clone.trail(), &variant(b'b'), &settings("w"), NOW).unwrap();
+    assert_eq!(clone.git(&["rev-list", "--count", POLICIES_REF]), "3\n");
+    clone.git(&["update-ref", "-d", "refs/remotes/origin/audit-policies"]);
+    let digest = settings("w").digest();
+    let kept = clone.trail().policy_file(PolicyFileKind::Settings, &digest);
+    assert!(kept.unwrap().is_some());
     clone.fsck();
 }
 

@@ -65,7 +65,7 @@ fn an_untracked_file_at_the_entry_s_path_is_never_overwritten() {
         "mine"
     );
     assert_eq!(repo.git(&["status", "--porcelain"]), format!(" M {PATH}\n"));
-    // Nor by the repair after a restart of the machine.
+    // The repair after a restart of the machine does not overwrite it either.
     let options = OpenOptions {
         boot: Some("another".into()),
         ..OpenOptions::default()

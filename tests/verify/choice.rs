@@ -62,7 +62,7 @@ fn a_record_on_the_default_branch_hides_no_trail_on_a_separate_ref() {
     let text = ambiguous(&forge, &["refs/heads/audit", "refs/heads/main"]);
     assert!(text.contains(super::forge::TRAIL), "{text}");
     assert!(text.contains(&format!("commit-{decoy}")), "{text}");
-    // Nor does one with the trail below people's commits.
+    // A decoy with the trail below people's commits does not hide the trail either.
     let work = forge.by_person(vec![write("code", "later\n")]);
     forge.add_to("refs/heads/main", "refs/heads/main", &work);
     let gone = forge.by_person(vec![Operation::Delete(".audit".into())]);
@@ -177,7 +177,7 @@ fn two_tips_of_one_trail_are_both_named() {
         },
     );
     assert_eq!(named.unwrap().result(), AuditResult::Broken);
-    // Nor does one that returns to earlier entries.
+    // A decoy that returns to earlier entries does not hide the trail either.
     let mut forge = Forge::trail();
     let back = forge.git(&["rev-parse", "audit~1^{tree}"]);
     let person = forge.by_person(Vec::new());

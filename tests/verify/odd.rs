@@ -373,7 +373,7 @@ fn a_ref_that_git_takes_for_the_branch_is_named() {
         forge.git(&["rev-parse", "audit"]),
         forge.git(&["rev-parse", "audit~1"]),
     );
-    // A tag of the same commit hides nothing, nor does a tag of that tag.
+    // A tag of the same commit hides nothing. The same holds for an annotated tag.
     forge.git(&["tag", "audit", "refs/heads/audit"]);
     forge.holds();
     forge.git(&["tag", "-f", "-a", "-m", "x", "audit", "refs/heads/audit"]);

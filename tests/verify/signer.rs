@@ -167,7 +167,7 @@ fn a_clock_behind_the_trail_signs_nothing() {
             }
         }
     }
-    // Nor one behind the last checkpoint.
+    // A clock behind the last checkpoint signs nothing either.
     place.seconds = 9000;
     place.checkpoint("kept").unwrap();
     let error = checkpoint::make(&place.trail, &place.key, None, at(2_000_000_000)).unwrap_err();

@@ -37,7 +37,7 @@ pub struct Args {
 }
 
 /// The most items of each kind to print. The totals count all of them.
-const SHOWN_MOST: usize = 1000;
+const MAX_SHOWN: usize = 1000;
 
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
@@ -274,10 +274,10 @@ fn print_list<T>(
         return Ok(());
     }
     writeln!(output, "  {}", paint(UNSURE, counted(count, one, many)))?;
-    for item in list.iter().take(SHOWN_MOST) {
+    for item in list.iter().take(MAX_SHOWN) {
         writeln!(output, "    {}", show(item))?;
     }
-    match list.len().saturating_sub(SHOWN_MOST) {
+    match list.len().saturating_sub(MAX_SHOWN) {
         0 => Ok(()),
         more => writeln!(output, "    and {more} more"),
     }
@@ -319,7 +319,7 @@ impl<T> List<T> {
     fn of<'a, S>(list: &'a [S], show: impl Fn(&'a S) -> T) -> List<T> {
         List {
             count: list.len(),
-            first: list.iter().take(SHOWN_MOST).map(show).collect(),
+            first: list.iter().take(MAX_SHOWN).map(show).collect(),
         }
     }
 }

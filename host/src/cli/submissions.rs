@@ -14,7 +14,7 @@ use crate::config::{Private, Settings};
 use crate::http::{ListedSubmission, TaskSubmission};
 use crate::outcome::TaskId;
 use crate::store::{
-    LIMIT_MOST, State, StateName, Store, StoreUrl, SubmissionQuery, SubmissionState,
+    MAX_LIMIT, State, StateName, Store, StoreUrl, SubmissionQuery, SubmissionState,
 };
 
 /// List submissions that are pending or were turned down
@@ -64,7 +64,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         since: time::option("--since", args.since.as_deref(), Bound::Since, now)?,
         until: time::option("--until", args.until.as_deref(), Bound::Until, now)?,
         before: None,
-        limit: LIMIT_MOST,
+        limit: MAX_LIMIT,
     };
     let (url, trail) = match &settings.store {
         // Without a trail, there is no other trail to confuse it with.
@@ -117,7 +117,7 @@ async fn list(
 ) -> anyhow::Result<()> {
     let mut left = most.unwrap_or(usize::MAX);
     while left > 0 {
-        listing.limit = u32::try_from(left).map_or(LIMIT_MOST, |left| left.min(LIMIT_MOST));
+        listing.limit = u32::try_from(left).map_or(MAX_LIMIT, |left| left.min(MAX_LIMIT));
         let listed = store.list_submissions(&listing).await?;
         for submission in listed.submissions {
             left -= 1;

@@ -329,7 +329,7 @@ fn a_branch_that_is_checked_out_behind_its_remote_is_for_git_to_move() {
     git(&machine.path("job"), &["push", "-q", "origin", "main"]);
     git(&seed, &["fetch", "-q"]);
     assert_eq!(machine.record("seed", "four", "completed").exit, Some(0));
-    // Nor is a clone without a checked-out commit.
+    // A clone without a checked-out commit is told what to do.
     git(machine.dir.path(), &["init", "-q", "-b", "main", "unborn"]);
     let unborn = machine.path("unborn");
     git(&unborn, &["remote", "add", "origin", "../hub.git"]);

@@ -13,9 +13,10 @@ pub use names::{NameError, PartName};
 use outcome::digest::sha256;
 use wac_graph::types::{Interface, ItemKind, Package};
 use wac_graph::{CompositionGraph, EncodeOptions, NodeId, PackageId};
+use wasm_encoder::{ComponentSection as _, CustomSection};
 
 /// The most layers of a stack; the driver has this many places.
-pub const LAYERS_MOST: usize = 8;
+pub const MAX_LAYERS: usize = 8;
 
 /// The custom section that names the parts of a stack: a line for each, with its name and the digest of its component;
 /// the layers in their order, and then the policy.
@@ -52,7 +53,7 @@ pub enum ComposeError {
     #[error("a stack needs at least one layer and a policy")]
     NoLayer,
     /// There are more layers than the driver has places for.
-    #[error("a stack has at most {LAYERS_MOST} layers, and these are {0}")]
+    #[error("a stack has at most {MAX_LAYERS} layers, and these are {0}")]
     TooManyLayers(usize),
     /// Two parts have one name.
     #[error("two parts are called `{0}`: give one of them another name with NAME=FILE")]
@@ -102,7 +103,7 @@ pub enum ComposeError {
 pub fn compose(driver: &[u8], layers: &[Part], policy: &Part) -> Result<Vec<u8>, ComposeError> {
     match layers.len() {
         0 => return Err(ComposeError::NoLayer),
-        count if count > LAYERS_MOST => return Err(ComposeError::TooManyLayers(count)),
+        count if count > MAX_LAYERS => return Err(ComposeError::TooManyLayers(count)),
         _ => {}
     }
     let parts: Vec<&Part> = layers.iter().chain([policy]).collect();
@@ -127,7 +128,11 @@ pub fn compose(driver: &[u8], layers: &[Part], policy: &Part) -> Result<Vec<u8>,
         .iter()
         .map(|part| format!("{} {}\n", part.name, sha256(&part.component)))
         .collect();
-    add_section(&mut bytes, &lines);
+    let section = CustomSection {
+        name: SECTION.into(),
+        data: lines.as_bytes().into(),
+    };
+    section.append_to_component(&mut bytes);
     Ok(bytes)
 }
 
@@ -266,7 +271,7 @@ impl Stack {
         used: usize,
         layer: NodeId,
     ) -> Result<(), ComposeError> {
-        for place in ('a'..).take(LAYERS_MOST).skip(used) {
+        for place in ('a'..).take(MAX_LAYERS).skip(used) {
             self.connect(driver, &format!("layer-{place}"), layer)?;
         }
         self.connect(driver, "chiffon:audit/rewriting@0.2.0", layer)
@@ -291,25 +296,4 @@ fn link(error: impl std::error::Error) -> ComposeError {
         cause = error.source();
     }
     ComposeError::Link(text)
-}
-
-/// Appends a custom section to a component.
-fn add_section(component: &mut Vec<u8>, contents: &str) {
-    let mut body = Vec::new();
-    write_length(&mut body, SECTION.len());
-    body.extend_from_slice(SECTION.as_bytes());
-    body.extend_from_slice(contents.as_bytes());
-    component.push(0);
-    write_length(component, body.len());
-    component.extend_from_slice(&body);
-}
-
-/// An unsigned LEB128 number.
-fn write_length(out: &mut Vec<u8>, length: usize) {
-    let mut rest = length;
-    while rest >= 0x80 {
-        out.push(0x80 | (rest & 0x7f) as u8);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
 }

@@ -54,10 +54,10 @@ impl AccessLog {
 const TARGET: &str = "chiffon_audit::access";
 
 /// Longer paths are cut: our routes are shorter, and a line should fit into one message of any log.
-const PATH_MOST: usize = 256;
+const MAX_PATH: usize = 256;
 
 /// The same limit for methods, which may be any word.
-const METHOD_MOST: usize = 16;
+const MAX_METHOD: usize = 16;
 
 /// The log line of a request. It is written when the last clone is dropped.
 pub struct Line {
@@ -111,7 +111,7 @@ impl Drop for Line {
             parent: None,
             peer = self.peer.as_ref().map(|peer| &*peer.0),
             reporter = self.reporter.as_ref().map(Reporter::as_str),
-            method = shown(self.method.as_str(), METHOD_MOST),
+            method = shown(self.method.as_str(), MAX_METHOD),
             route = self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str),
             path = self.path,
             status = Some(self.status.load(Ordering::Relaxed)).filter(|status| *status > 0),
@@ -126,7 +126,7 @@ impl Drop for Line {
 
 /// A path in its logged form, without the query.
 pub fn shown_path(path: &str) -> String {
-    shown(path, PATH_MOST)
+    shown(path, MAX_PATH)
 }
 
 /// A word in printable ASCII with everything else escaped, and cut to a length.
@@ -231,7 +231,7 @@ impl HttpBody for CountingBody {
 
 #[cfg(test)]
 mod tests {
-    use super::{PATH_MOST, shown_path};
+    use super::{MAX_PATH, shown_path};
 
     #[test]
     fn a_path_is_one_harmless_word() {
@@ -244,6 +244,6 @@ mod tests {
         ] {
             assert_eq!(shown_path(path), expect);
         }
-        assert_eq!(shown_path(&"/".repeat(70_000)).len(), PATH_MOST + 3);
+        assert_eq!(shown_path(&"/".repeat(70_000)).len(), MAX_PATH + 3);
     }
 }

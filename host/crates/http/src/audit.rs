@@ -17,7 +17,7 @@ use super::problem::Problem;
 use super::query;
 use outcome::clock::{Bound, Timestamp};
 use outcome::{Reporter, TaskStatus, parse_bound};
-use store::{Filter, LIMIT_MOST, PageRequest};
+use store::{Filter, MAX_LIMIT, PageRequest};
 
 /// A page of entries, newest first. It ends early, with `next`, if its entries are large.
 #[expect(dead_code, reason = "only describes what `SlicedPage` writes")]
@@ -151,7 +151,7 @@ impl AuditQuery {
                 }
                 "days" => query.days = Some(value.clone()),
                 "limit" => match query::number(value) {
-                    Some(limit) if (1..=LIMIT_MOST).contains(&limit) => query.request.limit = limit,
+                    Some(limit) if (1..=MAX_LIMIT).contains(&limit) => query.request.limit = limit,
                     _ => return wrong("must be a whole number from 1 to 1000"),
                 },
                 "offset" => match query::number::<u32>(value) {
@@ -191,7 +191,7 @@ impl AuditQuery {
     }
 
     async fn page(self, headers: &HeaderMap) -> Result<Response, Problem> {
-        let left = self.request.limit.min(LIMIT_MOST);
+        let left = self.request.limit.min(MAX_LIMIT);
         let asked_offset = self.request.offset;
         let slices = SlicedPage {
             app: self.app.clone(),

@@ -71,7 +71,7 @@ pub fn has_type(headers: &HeaderMap, expected: &str) -> bool {
 
 /// How many bytes of a body that is too large to read and discard. A client that is still sending when the connection
 /// ends would see a reset, and not the answer.
-const DISCARDED_MOST: usize = 32 << 20;
+const MAX_DISCARDED: usize = 32 << 20;
 
 /// A body of up to this many bytes does not count as in flight. One such body per connection fits into memory, and a
 /// large body never delays an ordinary report.
@@ -184,7 +184,7 @@ impl BodyReader<'_> {
             };
             length += part.len();
             self.check_pace(&mut window, length)?;
-            if length > self.most.saturating_add(DISCARDED_MOST) {
+            if length > self.most.saturating_add(MAX_DISCARDED) {
                 return Ok(None);
             } else if length > self.most {
                 (first, whole, self.reservation) = (Bytes::new(), Vec::new(), None);

@@ -9,7 +9,7 @@ use super::slots::Slots;
 use service::orchestrator::Orchestrator;
 
 /// More than four gigabytes are no limit.
-const BYTES_MOST: usize = u32::MAX as usize;
+const MAX_BYTES: usize = u32::MAX as usize;
 
 /// A number of bytes that all share.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ struct Waiting<'a>(&'a AtomicUsize);
 impl Budget {
     pub fn new(bytes: usize, shown: Option<Orchestrator>) -> Budget {
         Budget {
-            bytes: Slots::new(bytes.min(BYTES_MOST)),
+            bytes: Slots::new(bytes.min(MAX_BYTES)),
             waiting: Arc::default(),
             shown,
         }
@@ -41,7 +41,7 @@ impl Budget {
 
     /// Makes it that many bytes. What is held beyond that goes when it is given back.
     pub fn resize(&self, bytes: usize) {
-        self.bytes.resize(bytes.min(BYTES_MOST));
+        self.bytes.resize(bytes.min(MAX_BYTES));
     }
 
     /// Waits until there is room for this many bytes. A request for more than the budget takes all of it.

@@ -15,7 +15,7 @@ use super::problem::Problem;
 use super::query;
 use outcome::clock::Bound;
 use outcome::parse_bound;
-use store::{LIMIT_DEFAULT, LIMIT_MOST, Sequence, StateName, SubmissionQuery};
+use store::{DEFAULT_LIMIT, MAX_LIMIT, Sequence, StateName, SubmissionQuery};
 
 /// A page of submissions, newest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -66,7 +66,7 @@ fn parse_query(uri: &Uri) -> Result<SubmissionQuery, Problem> {
         since: None,
         until: None,
         before: None,
-        limit: LIMIT_DEFAULT,
+        limit: DEFAULT_LIMIT,
     };
     for (name, value) in &query::read(uri, &PARAMETERS)? {
         let name = name.as_str();
@@ -87,7 +87,7 @@ fn parse_query(uri: &Uri) -> Result<SubmissionQuery, Problem> {
                 *end = Some(time);
             }
             "limit" => match query::number(value) {
-                Some(limit) if (1..=LIMIT_MOST).contains(&limit) => listing.limit = limit,
+                Some(limit) if (1..=MAX_LIMIT).contains(&limit) => listing.limit = limit,
                 _ => return Err(wrong("must be a whole number from 1 to 1000")),
             },
             // Of `PARAMETERS`, the cursor.

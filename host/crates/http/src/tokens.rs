@@ -58,7 +58,7 @@ pub struct TokensError {
 }
 
 /// Shorter tokens can be guessed: 16 characters of base64 are 96 bits.
-const LENGTH_LEAST: usize = 16;
+const MIN_LENGTH: usize = 16;
 
 impl Tokens {
     /// Parses a list of tokens. Each line has a right (`read`, `write` or `admin`), a name if the token has one, and
@@ -98,7 +98,7 @@ impl Tokens {
                 "admin" => Right::Admin,
                 _ => return wrong("must begin with `read`, `write` or `admin`"),
             };
-            if token.len() < LENGTH_LEAST {
+            if token.len() < MIN_LENGTH {
                 return wrong("has a token of fewer than 16 characters");
             }
             if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -185,7 +185,7 @@ fn may_be_name(word: &str) -> bool {
 
 /// Whether a word could be a randomly generated token.
 fn may_be_token(word: &str) -> bool {
-    word.len() >= LENGTH_LEAST && word.bytes().any(|byte| byte.is_ascii_digit())
+    word.len() >= MIN_LENGTH && word.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 impl fmt::Debug for Tokens {

@@ -27,11 +27,8 @@ pub(crate) enum Opinion {
 /// The former policies of one recorder. Each is loaded once, on first use.
 #[derive(Default)]
 pub(crate) struct FormerPolicies {
-    loaded: Mutex<HashMap<DecidedBy, Loaded>>,
+    loaded: Mutex<HashMap<DecidedBy, (Policy, PolicySettings)>>,
 }
-
-/// A former policy with its settings, or why it is not available.
-type Loaded = Result<(Policy, PolicySettings), String>;
 
 /// A submission whose task has an entry.
 pub(crate) struct Redelivery<'a> {
@@ -76,14 +73,19 @@ impl FormerPolicies {
         }
     }
 
-    fn load(&self, redelivery: &Redelivery<'_>, decided_by: &DecidedBy) -> Loaded {
+    /// Loads a former policy with its settings. The error says why it is not available; a later fetch may bring it.
+    fn load(
+        &self,
+        redelivery: &Redelivery<'_>,
+        decided_by: &DecidedBy,
+    ) -> Result<(Policy, PolicySettings), String> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = loaded.get(decided_by) {
-            return known.clone();
+            return Ok(known.clone());
         }
-        let found = find(redelivery, decided_by);
+        let found = find(redelivery, decided_by)?;
         loaded.insert(decided_by.clone(), found.clone());
-        found
+        Ok(found)
     }
 }
 
@@ -106,20 +108,23 @@ fn is_trusted(trail: &Trail, decided_by: &DecidedBy) -> Result<(), String> {
     ))
 }
 
-fn find(redelivery: &Redelivery<'_>, decided_by: &DecidedBy) -> Loaded {
+fn find(
+    redelivery: &Redelivery<'_>,
+    decided_by: &DecidedBy,
+) -> Result<(Policy, PolicySettings), String> {
     let DecidedBy { policy, settings } = decided_by;
-    let mut shelf = TrailPolicies::new(redelivery.trail, redelivery.engine);
+    let mut policies = TrailPolicies::new(redelivery.trail, redelivery.engine);
     let missing = |what: &str, digest: &str| {
         format!(
             "{what} {digest} that decided the entry could not be asked, because it is not available"
         )
     };
-    let found_policy = shelf.policy(policy).map_err(|error| error.to_string())?;
-    let found_settings = shelf
+    let found_policy = policies.policy(policy).map_err(|error| error.to_string())?;
+    let found_settings = policies
         .settings(settings)
         .map_err(|error| error.to_string())?;
-    let has_secrets = |settings: &PolicySettings| settings.missing_secrets().next().is_none();
-    let found_settings = found_settings.filter(has_secrets);
+    let is_complete = |settings: &PolicySettings| settings.missing_secrets().next().is_none();
+    let found_settings = found_settings.filter(is_complete);
     Ok((
         found_policy.ok_or_else(|| missing("the policy", policy))?,
         found_settings.ok_or_else(|| missing("the policy with the settings", settings))?,

@@ -80,7 +80,7 @@ enum Decision {
 
 /// How often an outcome is decided again because the trail changed meanwhile. Each time another process has recorded
 /// or moved something, so this only ends a loop that would not end otherwise.
-const DECISIONS_MOST: usize = 100;
+const MAX_DECISIONS: usize = 100;
 
 impl Recorder {
     /// Creates a recorder for a trail and a policy.
@@ -176,7 +176,7 @@ impl Recorder {
         document: &[u8],
         reporter: Option<&Reporter>,
     ) -> Decision {
-        for _ in 0..DECISIONS_MOST {
+        for _ in 0..MAX_DECISIONS {
             match self.attempt(outcome, document, reporter) {
                 Ok(decision) => return decision,
                 Err(TrailError::Changed) => {}
@@ -390,7 +390,7 @@ impl Pending {
 
     /// Blocks until the answer is final and everything that it depends on is durable.
     pub fn wait(mut self) -> Answer {
-        for _ in 0..DECISIONS_MOST {
+        for _ in 0..MAX_DECISIONS {
             let Some(outcome) = &self.outcome else { break };
             let trail = &self.recorder.inner.trail;
             let failed = match self.decision {

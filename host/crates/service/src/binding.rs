@@ -40,7 +40,7 @@ pub enum BindError {
 }
 
 /// How often to retry if another process changes the bond meanwhile.
-const TRIES_MOST: usize = 5;
+const MAX_TRIES: usize = 5;
 
 /// Makes the store belong to the trail: binds it if it is unbound, or if `rebind` names both. From then on the store
 /// refuses to write for this handle if its bond changes.
@@ -55,7 +55,7 @@ pub async fn bind(
     trail: &Trail,
     rebind: Option<&Rebind>,
 ) -> Result<bool, BindError> {
-    for _ in 0..TRIES_MOST {
+    for _ in 0..MAX_TRIES {
         let bond = store.bond().await?;
         let found = match_bond(trail, bond.clone()).await?;
         let wanted = match found {

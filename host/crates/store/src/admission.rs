@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{StoreError, Submission};
 
 /// The most bytes of submissions that wait for the database or are being sent to it.
-const BYTES_MOST: usize = 48 << 20;
+const MAX_BYTES: usize = 48 << 20;
 
 /// The size at which a small submission is counted: the memory that is kept besides its text.
 const LEAST: usize = 1 << 10;
@@ -22,7 +22,7 @@ pub(super) struct WaitingPermit {
 
 impl Default for WaitingLimit {
     fn default() -> WaitingLimit {
-        WaitingLimit(Arc::new(Semaphore::new(BYTES_MOST)))
+        WaitingLimit(Arc::new(Semaphore::new(MAX_BYTES)))
     }
 }
 
@@ -34,7 +34,7 @@ impl WaitingLimit {
     /// [`StoreError::Unavailable`] if too much is waiting already.
     pub(super) fn enter(&self, submission: &Submission) -> Result<WaitingPermit, StoreError> {
         let document = submission.document.as_ref().map_or(0, String::len);
-        let bytes = (submission.text.len() + document).clamp(LEAST, BYTES_MOST);
+        let bytes = (submission.text.len() + document).clamp(LEAST, MAX_BYTES);
         let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
         match self.0.clone().try_acquire_many_owned(permits) {
             Ok(permit) => Ok(WaitingPermit { _permit: permit }),

@@ -9,14 +9,14 @@ use outcome::clock::Timestamp;
 use outcome::{self, Reporter};
 
 /// The longest name for queries, in characters: the key of an index must fit into a third of a page.
-pub const NAME_MOST: usize = 255;
+pub const MAX_NAME: usize = 255;
 
 /// The most services of one entry that queries find. Each is a row; the largest document could name a hundred thousand.
-pub const SERVICES_MOST: usize = 1000;
+pub const MAX_SERVICES: usize = 1000;
 
 /// Shortens a name to the form that the projection holds and queries compare.
 pub(super) fn name(text: &str) -> String {
-    text.chars().take(NAME_MOST).collect()
+    text.chars().take(MAX_NAME).collect()
 }
 
 /// An entry of the trail and its place. Created only by [`Entry::read`], so that the fields for queries agree with the
@@ -30,15 +30,15 @@ pub struct Entry {
     pub status: String,
     /// The id of the plan that the task belongs to.
     pub plan_id: Option<String>,
-    /// The purpose of the task: `metadata.intent` if it is a string, otherwise the plan's id. At most [`NAME_MOST`]
+    /// The purpose of the task: `metadata.intent` if it is a string, otherwise the plan's id. At most [`MAX_NAME`]
     /// characters.
     pub intent: Option<String>,
     /// The pool of agents that the task was dispatched to.
     pub agent_pool: Option<String>,
     /// The agent that the task was dispatched to.
     pub agent_id: Option<String>,
-    /// The services that the task touched, without duplicates and sorted by name. At most [`SERVICES_MOST`], each with
-    /// at most [`NAME_MOST`] characters.
+    /// The services that the task touched, without duplicates and sorted by name. At most [`MAX_SERVICES`], each with
+    /// at most [`MAX_NAME`] characters.
     pub services: Vec<String>,
     /// The time of recording: the entry's `timestamp`.
     pub recorded_at: Timestamp,
@@ -106,7 +106,7 @@ impl Entry {
             .collect();
         services.sort_unstable();
         services.dedup();
-        services.truncate(SERVICES_MOST);
+        services.truncate(MAX_SERVICES);
         Ok(Entry {
             task_id: fields.task_id.into_owned(),
             status: name(&fields.status),

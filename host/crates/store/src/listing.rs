@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::columns;
-use super::query::LIMIT_MOST;
+use super::query::MAX_LIMIT;
 use super::submission::{Sequence, SubmissionState};
 use outcome::clock::Timestamp;
 
@@ -109,7 +109,7 @@ pub struct SubmissionQuery {
     pub until: Option<Timestamp>,
     /// Only submissions accepted before this one; see [`SubmissionPage::next`].
     pub before: Option<Sequence>,
-    /// The most submissions to return; at most [`LIMIT_MOST`].
+    /// The most submissions to return; at most [`MAX_LIMIT`].
     pub limit: u32,
 }
 
@@ -132,7 +132,7 @@ impl SubmissionQuery {
     }
 
     fn most(&self) -> u32 {
-        self.limit.min(LIMIT_MOST)
+        self.limit.min(MAX_LIMIT)
     }
 
     /// Merges what was found for each state into a page. Each state is queried separately, by the index for it.

@@ -7,10 +7,10 @@ use super::entry::{self, Entry};
 use outcome::clock::Timestamp;
 
 /// The most entries on a page.
-pub const LIMIT_MOST: u32 = 1000;
+pub const MAX_LIMIT: u32 = 1000;
 
 /// The default number of entries on a page.
-pub const LIMIT_DEFAULT: u32 = 100;
+pub const DEFAULT_LIMIT: u32 = 100;
 
 /// Which entries to return: those that match every given filter. Texts are compared exactly, including case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Filter {
 /// Which page to return.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {
-    /// The most entries on the page; at most [`LIMIT_MOST`].
+    /// The most entries on the page; at most [`MAX_LIMIT`].
     pub limit: u32,
     /// How many of the first entries, or of those after the cursor, to leave out. Its cost is proportional; a cursor's
     /// is not.
@@ -67,7 +67,7 @@ pub struct PageRequest {
 impl Default for PageRequest {
     fn default() -> PageRequest {
         PageRequest {
-            limit: LIMIT_DEFAULT,
+            limit: DEFAULT_LIMIT,
             offset: 0,
             after: None,
             total: true,

@@ -1,24 +1,19 @@
-//! Policies kept beside the trail: their components and settings, each a file named by its digest on a separate ref, and which
-//! of them is in force on this machine.
+//! Policies kept beside the trail: their components and settings, each a file named by its digest on a separate ref.
 //!
 //! Owns the ref's format, which is public: the tree is flat; a commit adds one file, `sha256-{hex}.wasm` or `sha256-{hex}.json`.
 //! Knows nothing of WebAssembly: here a component is bytes with a digest.
 //!
-//! In a clone, what remote-tracking refs hold is read as well, and the first file that is kept takes up the remote's history.
+//! In a clone, files on the ref's remote-tracking refs are read as well. The first file that the clone keeps continues the
+//! remote's history.
 //!
-//! That something is kept puts nothing in force: the ref can be fetched from anywhere. What is in force says a file beside
-//! the repository's own, which only [`Trail::set_policy_in_force`] writes.
+//! A kept file puts nothing in force: the ref can be fetched from anywhere.
 
-use std::fs;
-use std::io;
 use std::path::PathBuf;
 
 use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
-use serde::{Deserialize, Serialize};
 
-use crate::disk;
-use crate::error::{IoContext, TrailError};
+use crate::error::TrailError;
 use crate::objects::commit::Commit;
 use crate::objects::object::{self, Deflater};
 use crate::objects::pack::{PackBuilder, TYPE_BLOB, TYPE_COMMIT, TYPE_TREE};
@@ -59,21 +54,6 @@ impl PolicyFileKind {
         (hex.len() == 64 && hex.bytes().all(is_hex))
             .then(|| format!("sha256-{hex}.{}", self.extension()))
     }
-}
-
-/// The policy that was put in force on this machine, by the digests of its parts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PolicyInForce {
-    /// `sha256:…` of the component.
-    pub component: String,
-    /// `sha256:…` of the settings.
-    pub settings: String,
-    /// When that was, RFC 3339.
-    pub since: String,
-    /// The objections that the operator overrode to put it in force, one sentence each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub overridden: Vec<String>,
 }
 
 impl Trail {
@@ -155,47 +135,17 @@ impl Trail {
             })
         })
     }
-
-    /// The policy that was put in force on this machine; `None` if none was.
-    ///
-    /// # Errors
-    ///
-    /// [`TrailError::Unreadable`] if that is noted and cannot be read: what decides is never guessed.
-    pub fn in_force(&self) -> Result<Option<PolicyInForce>, TrailError> {
-        let path = self.shared().state.in_force_path();
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).doing("read", &path),
-        };
-        toml::from_str(&text)
-            .map(Some)
-            .map_err(|error| TrailError::Unreadable {
-                what: path.display().to_string(),
-                cause: error.message().to_owned(),
-            })
-    }
-
-    /// Puts a kept policy in force, or with `None` the built-in one. Durable on return.
-    ///
-    /// # Errors
-    ///
-    /// Those of any writing.
-    pub fn set_policy_in_force(&self, policy: Option<&PolicyInForce>) -> Result<(), TrailError> {
-        self.refresh()?;
-        let shared = self.shared();
-        let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
-        let noted = shared.note_in_force(policy);
-        lock.release();
-        noted
-    }
 }
 
 impl TrailInner {
     fn all_kept(&self, files: &[(PolicyFileKind, &[u8])]) -> Result<bool, TrailError> {
+        // A remote-tracking ref does not count: a person's git may have written it without syncing, or may prune it.
+        let Some(tip) = self.repository.read_ref(POLICIES_REF)? else {
+            return Ok(false);
+        };
         for (kind, contents) in files {
             let name = file_name(*kind, contents);
-            if find(&self.repository, &name)?.is_none() {
+            if find_at(&self.repository, &tip, &name)?.is_none() {
                 return Ok(false);
             }
         }
@@ -324,36 +274,9 @@ impl TrailInner {
         }
         Ok(tip)
     }
-
-    fn note_in_force(&self, policy: Option<&PolicyInForce>) -> Result<(), TrailError> {
-        let (disk, state) = (self.disk.as_ref(), &self.state);
-        let path = state.in_force_path();
-        match policy {
-            None => disk::remove_if_present(disk, &path).doing("remove", &path)?,
-            Some(policy) => {
-                let text = toml::to_string(policy)
-                    .map_err(|error| TrailError::Invalid(error.to_string()))?;
-                let temporary = state.tmp_dir().join("policy.toml");
-                disk::remove_if_present(disk, &temporary).doing("remove", &temporary)?;
-                disk::write_synced(disk, &temporary, text.as_bytes()).doing("write", &temporary)?;
-                disk.rename(&temporary, &path).doing("replace", &path)?;
-            }
-        }
-        disk.sync_dir(state.root()).doing("sync", state.root())?;
-        // Only what was put in force is trusted: after a crash in between, the policy in force counts as used too.
-        match policy {
-            Some(policy) => self.note_used_locked(policy),
-            None => Ok(()),
-        }
-    }
 }
 
 impl StateDir {
-    /// Which policy the operator of this machine has put in force.
-    fn in_force_path(&self) -> PathBuf {
-        self.root().join("policy.toml")
-    }
-
     /// The tip of [`POLICIES_REF`] that we have made durable.
     fn kept_path(&self) -> PathBuf {
         self.root().join("kept")
@@ -386,7 +309,7 @@ fn find(repository: &Repository, name: &str) -> Result<Option<ObjectId>, TrailEr
     {
         return Ok(Some(blob));
     }
-    // A remote's ref may point at anything. One that cannot be read holds nothing, and blocks no record.
+    // A remote's ref can point at anything. If it cannot be read, it counts as empty, so that it cannot stop recording.
     let tips = tracked_tips(repository, POLICIES_REF)?;
     Ok(tips
         .iter()
@@ -405,8 +328,8 @@ fn find_at(
         .map(|entry| entry.oid.to_owned()))
 }
 
-/// The tip of a remote-tracking ref that continues the ref from `here` and contains all other tips that do. `None` if remotes
-/// have nothing more, or if they have diverged.
+/// The tip of the remote-tracking ref that continues the ref from `here` and contains all others. `None` if the remotes have
+/// nothing new, or if they have diverged.
 fn ahead_of(
     repository: &Repository,
     here: Option<ObjectId>,

@@ -4,17 +4,15 @@
 //! it: commits and refs can come from anywhere, so they cannot make this machine believe a policy.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{IoContext, TrailError};
-use crate::place::state::StateDir;
+use crate::error::TrailError;
+use crate::place::state::{StateDir, read_toml};
 use crate::write::lock::WriterLock;
-use crate::{PolicyInForce, Trail, TrailInner, disk, message};
+use crate::{PolicyInForce, Trail, TrailInner, message};
 use outcome::clock::Timestamp;
 
 /// The policy and settings that decided an entry, according to its commit.
@@ -198,30 +196,12 @@ impl TrailInner {
         if !change(&mut used) {
             return Ok(());
         }
-        let text =
-            toml::to_string(&used).map_err(|error| TrailError::Invalid(error.to_string()))?;
-        let (disk, state) = (self.disk.as_ref(), &self.state);
-        let path = state.used_policies_path();
-        let temporary = state.tmp_dir().join("used-policies.toml");
-        disk::remove_if_present(disk, &temporary).doing("remove", &temporary)?;
-        disk::write_synced(disk, &temporary, text.as_bytes()).doing("write", &temporary)?;
-        disk.rename(&temporary, &path).doing("replace", &path)?;
-        disk.sync_dir(state.root()).doing("sync", state.root())
+        let path = self.state.used_policies_path();
+        self.state.replace_toml(self.disk.as_ref(), &path, &used)
     }
 
     fn read_used_policies(&self) -> Result<UsedPolicies, TrailError> {
-        let path = self.state.used_policies_path();
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(UsedPolicies::default());
-            }
-            Err(error) => return Err(error).doing("read", &path),
-        };
-        toml::from_str(&text).map_err(|error| TrailError::Unreadable {
-            what: path.display().to_string(),
-            cause: error.message().to_owned(),
-        })
+        Ok(read_toml(&self.state.used_policies_path())?.unwrap_or_default())
     }
 }
 

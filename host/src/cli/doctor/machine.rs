@@ -35,7 +35,7 @@ const IN_MEMORY: &str = "it is memory: nothing there survives a power cut";
 const REMOTE: &str = "its locks and syncs may not be reliable: use a local disk";
 
 /// Less free space than this deserves a warning: a day's entries, or a burst that waits while git fails.
-const ROOM_LEAST: u64 = 100 << 20;
+const MIN_ROOM: u64 = 100 << 20;
 
 /// Describes the file system under a path.
 pub fn file_system(path: &Path) -> (Finding, String) {
@@ -65,7 +65,7 @@ pub fn file_system(path: &Path) -> (Finding, String) {
     if let Some((_, _, Some(but))) = known {
         return (Finding::Warning, format!("{text}; {but}"));
     }
-    if free < ROOM_LEAST {
+    if free < MIN_ROOM {
         return (Finding::Warning, format!("{text}; that is not much"));
     }
     (Finding::Good, text)

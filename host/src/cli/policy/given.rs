@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::outcome::{Limits, TaskId, TaskOutcome};
 
 /// The most bytes to read of an entry. Whatever the limit on a policy's output, a larger file is not an entry.
-const ENTRY_MOST: u64 = 64 << 20;
+const MAX_ENTRY: u64 = 64 << 20;
 
 /// Reads an outcome document; `-` means standard input.
 pub fn document(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -20,7 +20,7 @@ pub fn document(path: &Path) -> anyhow::Result<Vec<u8>> {
         let mut document = Vec::new();
         io::stdin()
             .lock()
-            .take(ENTRY_MOST)
+            .take(MAX_ENTRY)
             .read_to_end(&mut document)?;
         return Ok(document);
     }
@@ -75,7 +75,7 @@ pub fn existing(path: &Path, task_id: &TaskId) -> anyhow::Result<Option<Vec<u8>>
     };
     let mut entry = Vec::new();
     fs::File::open(&file)
-        .and_then(|file| file.take(ENTRY_MOST).read_to_end(&mut entry))
+        .and_then(|file| file.take(MAX_ENTRY).read_to_end(&mut entry))
         .map_err(|error| cannot_read("the entry", &file, error))?;
     Ok(Some(entry))
 }

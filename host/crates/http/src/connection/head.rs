@@ -35,8 +35,8 @@ pub fn problem(error: &hyper::Error, head: &Bytes) -> Option<Problem> {
                 Kind::HeadTooLarge,
                 format!(
                     "at most {} bytes and {} headers are accepted",
-                    super::HEAD_MOST,
-                    super::HEADERS_MOST
+                    super::MAX_HEAD,
+                    super::MAX_HEADERS
                 ),
             ),
             false => Problem::new(Kind::TargetTooLong),

@@ -41,13 +41,13 @@ const HEAD_TIME: Duration = Duration::from_secs(60);
 
 /// The maximum size of a request's head and of each buffer: what other servers allow, and small enough for thousands
 /// of connections.
-const HEAD_MOST: usize = 16 << 10;
+const MAX_HEAD: usize = 16 << 10;
 
 /// The maximum number of headers in a request: hyper's own limit.
-const HEADERS_MOST: usize = 100;
+const MAX_HEADERS: usize = 100;
 
 /// How many peers at once get an answer that there is no place; others are just disconnected.
-const TURNED_AWAY_MOST: usize = 64;
+const MAX_TURNED_AWAY: usize = 64;
 
 /// How long to wait when the system has run out of a resource.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -63,7 +63,7 @@ pub async fn serve(
 ) {
     // Has no receiver here, because it is closed when no connection has one.
     let busy = watch::Sender::new(());
-    let turned_away = Arc::new(Semaphore::new(TURNED_AWAY_MOST));
+    let turned_away = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener) => accepted,
@@ -124,7 +124,7 @@ async fn one(
         .header_read_timeout(HEAD_TIME)
         // A client that has finished sending may still read.
         .half_close(true)
-        .max_buf_size(HEAD_MOST)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(watched), requests);
     let mut ended = {
         let running = Running {

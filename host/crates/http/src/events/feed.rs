@@ -290,7 +290,7 @@ struct Pace {
 const SCARCE: usize = 24 << 20;
 
 /// The longest such pause.
-const PAUSE_MOST: Duration = Duration::from_secs(2);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 impl Pace {
     /// How long to wait after sending this many bytes.
@@ -306,7 +306,7 @@ impl Pace {
         }
         #[expect(clippy::cast_precision_loss, reason = "a pause need not be exact")]
         let seconds = bytes as f64 / SCARCE as f64;
-        Duration::from_secs_f64(seconds).min(PAUSE_MOST)
+        Duration::from_secs_f64(seconds).min(MAX_PAUSE)
     }
 }
 

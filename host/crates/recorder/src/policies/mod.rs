@@ -153,7 +153,7 @@ pub struct TrailPolicies<'a> {
 }
 
 impl<'a> TrailPolicies<'a> {
-    /// Creates a shelf for this trail.
+    /// Creates a reader for the policies of this trail.
     pub fn new(trail: &'a Trail, engine: &'a Engine) -> TrailPolicies<'a> {
         TrailPolicies {
             trail,

@@ -60,7 +60,7 @@ pub struct ReproduceReport {
 }
 
 /// At most this many unreadable entries are named; otherwise the list could be as long as the trail.
-const NAMED_MOST: usize = 100;
+const MAX_NAMED: usize = 100;
 
 struct ReproduceInput {
     decision: Decision,
@@ -186,7 +186,7 @@ impl ReproduceReport {
             }
             Reproduction::NotShown(mut why) => {
                 if let NotShown::Entry { reason, .. } = &mut why
-                    && self.not_shown.len() >= NAMED_MOST
+                    && self.not_shown.len() >= MAX_NAMED
                 {
                     why = NotShown::Entry {
                         task_id: "(others)".to_owned(),

@@ -23,7 +23,7 @@ use trail::{NumberedCommit, NumberedStart, Trail, TrailEnd, TrailError};
 const MARK_EVERY: u64 = 256;
 
 /// How many entries may share one microsecond if an event id of the old kind is to find them all.
-const TIES_MOST: u64 = 1000;
+const MAX_TIES: u64 = 1000;
 
 /// What is known about the order of the trail.
 #[derive(Default)]
@@ -281,7 +281,7 @@ fn resume_from_time(
     };
     // Times never decrease along a trail. Within the same microsecond, some earlier entries were not sent.
     let mut number = place.number;
-    while number > 0 && place.number - number < TIES_MOST {
+    while number > 0 && place.number - number < MAX_TIES {
         let before = order.numbered_commits(trail, end, history, number - 1, 1)?;
         let Some(before) = before.first() else { break };
         let entry = recent::read(trail, &before.commit())?;

@@ -8,10 +8,10 @@ use tokio::sync::Notify;
 use store::{Queued, Sequence};
 
 /// Enough for one flush of the trail to carry many, and a limit on what a crash leaves to be recovered.
-const SUBMISSIONS_MOST: usize = 1024;
+const MAX_SUBMISSIONS: usize = 1024;
 
 /// Processing a document takes several times its size in memory.
-const BYTES_MOST: usize = 16 << 20;
+const MAX_BYTES: usize = 16 << 20;
 
 #[derive(Default)]
 pub(super) struct InFlight {
@@ -36,10 +36,10 @@ impl InFlight {
     /// How many more submissions may enter.
     pub(super) fn room_for(&self) -> usize {
         let inner = self.inner();
-        if inner.bytes >= BYTES_MOST {
+        if inner.bytes >= MAX_BYTES {
             return 0;
         }
-        SUBMISSIONS_MOST.saturating_sub(inner.documents.len())
+        MAX_SUBMISSIONS.saturating_sub(inner.documents.len())
     }
 
     pub(super) fn len(&self) -> usize {

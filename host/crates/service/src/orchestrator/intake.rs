@@ -68,7 +68,7 @@ pub enum PlanError {
 
 /// How often to rebuild a result because its plan changed meanwhile. Each time another client has changed the plan,
 /// so this only ends a loop that would not end otherwise.
-const PLANS_MOST: usize = 20;
+const MAX_PLANS: usize = 20;
 
 impl Orchestrator {
     /// Accepts an outcome document. On return it is durable in the store, and will be committed.
@@ -154,7 +154,7 @@ impl Orchestrator {
                 reporter: origin.reporter.clone(),
             };
             match inner.take_in(submission, origin.peer.as_deref()).await {
-                Err(StoreError::Changed) if attempt < PLANS_MOST => {}
+                Err(StoreError::Changed) if attempt < MAX_PLANS => {}
                 Err(StoreError::Rebound) if attempt == 1 => {}
                 Err(StoreError::Unremembered) => {
                     if let Some(receipt) = inner.recorded_so(&task_id, &document).await? {

@@ -41,7 +41,7 @@ pub(super) struct AttemptedSubmission {
 const SUSPECT: usize = 3;
 
 /// After panics on this many different outcomes in a row, the outcomes are no longer considered the cause.
-const PANICS_MOST: usize = 5;
+const MAX_PANICS: usize = 5;
 
 /// Starts the threads. They end when the sender is dropped and every submission on the line has been answered.
 pub(super) fn start(
@@ -173,7 +173,7 @@ impl Panics {
             Err(_) => {
                 inner.panicked(self.thread);
                 self.on.insert(sequence);
-                if self.on.len() >= PANICS_MOST {
+                if self.on.len() >= MAX_PANICS {
                     inner.give_up("the host panics on every outcome");
                 }
                 None

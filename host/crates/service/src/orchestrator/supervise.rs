@@ -17,7 +17,7 @@ use recorder::Cause;
 const TOLD: Duration = Duration::from_secs(60);
 
 /// A task that fails this often within [`TOLD`] will keep failing.
-const FAILURES_MOST: usize = 5;
+const MAX_FAILURES: usize = 5;
 
 /// The pause between a failure and the restart.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -55,7 +55,7 @@ impl Failures {
             since: time,
         });
         let times = recent.failures.iter().filter(|(_, name)| *name == task);
-        times.count() >= FAILURES_MOST
+        times.count() >= MAX_FAILURES
     }
 
     /// The last failure, for a minute.
@@ -121,7 +121,7 @@ mod tests {
         let time = Timestamp::from_seconds(1);
         assert!(failures.recent().is_none());
         assert!(!failures.note("follow", time));
-        for _ in 1..FAILURES_MOST {
+        for _ in 1..MAX_FAILURES {
             assert!(!failures.note("feeder", time));
         }
         let last = failures.recent().map(|trouble| trouble.cause);

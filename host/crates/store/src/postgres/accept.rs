@@ -19,14 +19,14 @@ use super::outbox;
 use outcome::Reporter;
 
 /// The most submissions in one transaction. It limits how long one waits for those before it.
-const BATCH_MOST: usize = 512;
+const MAX_BATCH: usize = 512;
 
 /// The most bytes of submissions in one transaction, not counting the last: they are in memory more than once
 /// meanwhile.
 const BATCH_BYTES: usize = 4 << 20;
 
 /// The most submissions that wait. Further ones would only wait longer than their callers do.
-const QUEUE_MOST: usize = 16_384;
+const MAX_QUEUE: usize = 16_384;
 
 /// The most transactions in flight at once.
 const AT_ONCE: usize = 4;
@@ -36,7 +36,7 @@ const AT_ONCE: usize = 4;
 const GATHER: Duration = Duration::from_millis(3);
 
 /// How often to repeat a transaction that was aborted because of another host's.
-const TRIES_MOST: usize = 5;
+const MAX_TRIES: usize = 5;
 
 /// A submission, and the channel to its caller.
 struct PendingAccept {
@@ -55,7 +55,7 @@ pub(super) struct AcceptQueue {
 
 impl AcceptQueue {
     pub(super) fn start(connections: Connections, url: String, pool: usize) -> AcceptQueue {
-        let (queue, mut jobs) = mpsc::channel::<PendingAccept>(QUEUE_MOST);
+        let (queue, mut jobs) = mpsc::channel::<PendingAccept>(MAX_QUEUE);
         let url: Arc<str> = url.into();
         let shown = url.clone();
         tokio::spawn(async move {
@@ -139,7 +139,7 @@ fn next_batch(
 ) -> Vec<PendingAccept> {
     let mut bytes = first.submission.text.len();
     let mut batch = vec![first];
-    while batch.len() < BATCH_MOST
+    while batch.len() < MAX_BATCH
         && bytes < BATCH_BYTES
         && let Ok(job) = jobs.try_recv()
     {
@@ -218,7 +218,7 @@ async fn take(
         )
         .await
         {
-            Err(failure) if failure.is_retryable() && tries < TRIES_MOST => {}
+            Err(failure) if failure.is_retryable() && tries < MAX_TRIES => {}
             done => break done?,
         }
     };

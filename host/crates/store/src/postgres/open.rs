@@ -27,7 +27,7 @@ pub(super) const SILENCE_ASK_TIMES: u32 = 4;
 
 /// How long a session may be idle in a transaction. A host that is stopped or cut off must not keep its locks for
 /// longer.
-pub(super) const IDLE_MOST: Duration = Duration::from_secs(30);
+pub(super) const MAX_IDLE: Duration = Duration::from_secs(30);
 
 /// How long to wait for the first connection if the server allows no further one, and how often to ask.
 const FIRST_WAIT: Duration = Duration::from_secs(9);

@@ -5,7 +5,7 @@ use tokio_postgres::IsolationLevel;
 use tokio_postgres::types::ToSql;
 
 use super::super::counts::{SpanPart, parts};
-use super::super::{Cursor, Entry, Filter, LIMIT_MOST, Page, PageRequest, columns};
+use super::super::{Cursor, Entry, Filter, MAX_LIMIT, Page, PageRequest, columns};
 use super::failure::Failure;
 use super::project;
 use outcome::clock::Timestamp;
@@ -29,7 +29,7 @@ pub(super) async fn query(
         true => Some(total(&transaction, filter).await?),
         false => None,
     };
-    let limit = page.limit.min(LIMIT_MOST) as usize;
+    let limit = page.limit.min(MAX_LIMIT) as usize;
     let mut selection = RowSelection::new(filter);
     if let Some(Cursor {
         recorded_at,

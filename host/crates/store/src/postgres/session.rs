@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::super::StoreError;
 use super::failure::Failure;
-use super::open::{CONNECT, IDLE_MOST, SILENCE, SILENCE_ASK_EVERY, SILENCE_ASK_TIMES};
+use super::open::{CONNECT, MAX_IDLE, SILENCE, SILENCE_ASK_EVERY, SILENCE_ASK_TIMES};
 
 /// The settings of a process's sessions.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ impl SessionSettings {
             ("tcp_keepalives_count", &SILENCE_ASK_TIMES.to_string()),
             (
                 "idle_in_transaction_session_timeout",
-                &format!("{}ms", IDLE_MOST.as_millis()),
+                &format!("{}ms", MAX_IDLE.as_millis()),
             ),
         ];
         let calls: Vec<String> = set

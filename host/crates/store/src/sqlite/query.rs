@@ -4,7 +4,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::super::counts::{SpanPart, parts};
-use super::super::{Cursor, Entry, Filter, LIMIT_MOST, Page, PageRequest, StoreError, columns};
+use super::super::{Cursor, Entry, Filter, MAX_LIMIT, Page, PageRequest, StoreError, columns};
 use super::failure::Context as _;
 use super::project;
 
@@ -20,7 +20,7 @@ pub(super) fn query(
         .total
         .then(|| total(connection, url, filter))
         .transpose()?;
-    let limit = i64::from(page.limit.min(LIMIT_MOST));
+    let limit = i64::from(page.limit.min(MAX_LIMIT));
     let mut selection = RowSelection::new(filter);
     if let Some(Cursor {
         recorded_at,

@@ -21,10 +21,10 @@ use super::open::{connect, for_writing, keep_log};
 
 /// The most writes in one transaction. It limits how long one waits for those before it, and another process for the
 /// lock.
-const BATCH_MOST: usize = 512;
+const MAX_BATCH: usize = 512;
 
 /// The most writes that wait. Further ones would only wait longer than their callers do.
-const QUEUE_MOST: usize = 16_384;
+const MAX_QUEUE: usize = 16_384;
 
 /// A transaction in which writes run one after the other.
 pub(super) struct WriteTransaction<'c> {
@@ -110,7 +110,7 @@ impl Writer {
         path: PathBuf,
         lock_wait: Duration,
     ) -> Result<Writer, StoreError> {
-        let (queue, works) = sync_channel(QUEUE_MOST);
+        let (queue, works) = sync_channel(MAX_QUEUE);
         let state = State {
             url: format!("sqlite:{}", path.display()),
             files: DatabaseFiles::of(&path),
@@ -204,7 +204,7 @@ impl State {
     ) -> Result<(), StoreError> {
         if let Err(error) = self.begin() {
             // Writes that arrived meanwhile have waited for the same lock.
-            batch.extend(works.try_iter().take(QUEUE_MOST));
+            batch.extend(works.try_iter().take(MAX_QUEUE));
             return Err(error);
         }
         if !self.run_together(batch, works) {
@@ -234,7 +234,7 @@ impl State {
                 return false;
             }
             next += 1;
-            if next < BATCH_MOST {
+            if next < MAX_BATCH {
                 batch.extend(works.try_recv().ok().or_else(|| late(works)));
             }
         }

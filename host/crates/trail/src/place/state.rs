@@ -1,7 +1,7 @@
 //! The state directory of the trail: `chiffon-audit/` in the common git directory.
 //!
-//! Owns the names and formats of its files. All of them except the operator's, `config.toml` and `policy.toml`, can be
-//! deleted while no process of this program runs: the trail itself is in git.
+//! Owns the names and formats of its files. All of them except the operator's, `config.toml`, `policy.toml` and
+//! `used-policies.toml`, can be deleted while no process of this program runs: the trail itself is in git.
 
 use std::fs;
 use std::io;
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use gix::ObjectId;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{self, Disk};
@@ -131,17 +132,13 @@ impl StateDir {
 
     pub(crate) fn read_identity(&self) -> Result<Option<Identity>, TrailError> {
         let path = self.identity_path();
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).doing("read", &path),
+        let Some(file) = read_toml::<IdentityFile>(&path)? else {
+            return Ok(None);
         };
         let invalid = |cause: String| TrailError::Unreadable {
             what: path.display().to_string(),
             cause,
         };
-        let file: IdentityFile =
-            toml::from_str(&text).map_err(|error| invalid(error.message().to_owned()))?;
         check_reference(&file.reference).map_err(|error| invalid(error.to_string()))?;
         let layout = file.layout.as_deref().map(Layout::from_str);
         let layout = layout.transpose().map_err(invalid)?;
@@ -168,15 +165,25 @@ impl StateDir {
             layout: identity.layout.map(|layout| layout.as_str().to_owned()),
             layout_chosen: identity.layout.map(|_| true),
         };
+        self.replace_toml(disk, &self.identity_path(), &file)?;
+        self.sync_common_dir(disk)
+    }
+
+    /// Replaces a TOML file of this directory. Durable on return. The caller holds the lock.
+    pub(crate) fn replace_toml(
+        &self,
+        disk: &dyn Disk,
+        path: &Path,
+        contents: &impl Serialize,
+    ) -> Result<(), TrailError> {
         let text =
-            toml::to_string(&file).map_err(|error| TrailError::Invalid(error.to_string()))?;
-        let temporary = self.tmp_dir().join("trail.toml");
+            toml::to_string(contents).map_err(|error| TrailError::Invalid(error.to_string()))?;
+        let name = path.file_name().unwrap_or_default();
+        let temporary = self.tmp_dir().join(name);
         disk::remove_if_present(disk, &temporary).doing("remove", &temporary)?;
         disk::write_synced(disk, &temporary, text.as_bytes()).doing("write", &temporary)?;
-        disk.rename(&temporary, &self.identity_path())
-            .doing("replace", &self.identity_path())?;
-        disk.sync_dir(&self.root).doing("sync", &self.root)?;
-        self.sync_common_dir(disk)
+        disk.rename(&temporary, path).doing("replace", path)?;
+        disk.sync_dir(&self.root).doing("sync", &self.root)
     }
 
     /// Makes the entries of the common git directory durable.
@@ -242,4 +249,23 @@ pub(crate) fn boot_id() -> String {
         |_| format!("unknown-{}", std::process::id()),
         |text| text.trim().to_owned(),
     )
+}
+
+/// Reads a TOML file of the state directory; `None` if it does not exist.
+///
+/// # Errors
+///
+/// [`TrailError::Unreadable`] if it cannot be parsed.
+pub(crate) fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrailError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).doing("read", path),
+    };
+    toml::from_str(&text)
+        .map(Some)
+        .map_err(|error| TrailError::Unreadable {
+            what: path.display().to_string(),
+            cause: error.message().to_owned(),
+        })
 }

@@ -181,7 +181,7 @@ fn build_table(packs: &[Pack], unusable: &mut Vec<String>) -> Table {
     filling.finish()
 }
 
-/// Opens a regular file for reading. A pipe or a device in its place neither blocks nor is read.
+/// Opens a regular file for reading. A pipe or a device in its place is an error and does not block.
 pub(crate) fn open_file(path: &Path) -> Result<File, String> {
     let unreadable = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => "is missing".to_owned(),

@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// The most bytes in the queue: about ten thousand lines. That is a few seconds at full speed, and little beside the
 /// service's memory.
-const BYTES_MOST: usize = 4 << 20;
+const MAX_BYTES: usize = 4 << 20;
 
 /// The memory that a line takes besides its text.
 const OVERHEAD: usize = 64;
@@ -56,7 +56,7 @@ impl Shared {
     fn put(&self, line: &[u8]) {
         let size = line.len() + OVERHEAD;
         let mut queue = self.queue();
-        if queue.bytes + size > BYTES_MOST {
+        if queue.bytes + size > MAX_BYTES {
             drop(queue);
             self.lose();
             return;

@@ -8,7 +8,7 @@ use store::Entry;
 use trail::{Trail, TrailError};
 
 /// The most bytes to keep: some seconds of ordinary entries. Others are read from git.
-const BYTES_MOST: usize = 8 << 20;
+const MAX_BYTES: usize = 8 << 20;
 
 /// Entries by commit. Empty while there are no followers.
 #[derive(Default)]
@@ -49,7 +49,7 @@ impl RecentEntries {
         entries.bytes += size;
         entries.order.push_back((entry.commit.clone(), size));
         entries.by_commit.insert(entry.commit.clone(), entry);
-        while entries.bytes > BYTES_MOST
+        while entries.bytes > MAX_BYTES
             && let Some((commit, size)) = entries.order.pop_front()
         {
             entries.bytes -= size;

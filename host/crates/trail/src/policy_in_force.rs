@@ -1,0 +1,75 @@
+//! Which policy is in force on this machine.
+//!
+//! Owns the file `policy.toml` in the state directory, which only [`Trail::set_policy_in_force`] writes. No ref and no commit
+//! puts a policy in force: they can come from anywhere.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk;
+use crate::error::{IoContext, TrailError};
+use crate::place::state::{StateDir, read_toml};
+use crate::write::lock::WriterLock;
+use crate::{Trail, TrailInner};
+
+/// The policy that was put in force on this machine, by the digests of its parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyInForce {
+    /// `sha256:…` of the component.
+    pub component: String,
+    /// `sha256:…` of the settings.
+    pub settings: String,
+    /// When that was, RFC 3339.
+    pub since: String,
+    /// The objections that the operator overrode to put it in force, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overridden: Vec<String>,
+}
+
+impl Trail {
+    /// The policy that was put in force on this machine; `None` if none was.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`] if that is noted and cannot be read: what decides is never guessed.
+    pub fn in_force(&self) -> Result<Option<PolicyInForce>, TrailError> {
+        read_toml(&self.shared().state.in_force_path())
+    }
+
+    /// Puts a kept policy in force, or with `None` the built-in one. Durable on return.
+    ///
+    /// # Errors
+    ///
+    /// Those of any writing.
+    pub fn set_policy_in_force(&self, policy: Option<&PolicyInForce>) -> Result<(), TrailError> {
+        self.refresh()?;
+        let shared = self.shared();
+        let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
+        let noted = shared.note_in_force(policy);
+        lock.release();
+        noted
+    }
+}
+
+impl TrailInner {
+    fn note_in_force(&self, policy: Option<&PolicyInForce>) -> Result<(), TrailError> {
+        let (disk, state) = (self.disk.as_ref(), &self.state);
+        let path = state.in_force_path();
+        let Some(policy) = policy else {
+            disk::remove_if_present(disk, &path).doing("remove", &path)?;
+            return disk.sync_dir(state.root()).doing("sync", state.root());
+        };
+        state.replace_toml(disk, &path, policy)?;
+        // Noted second: after a crash in between, the policy in force counts as used nevertheless.
+        self.note_used_locked(policy)
+    }
+}
+
+impl StateDir {
+    /// Which policy the operator of this machine has put in force.
+    fn in_force_path(&self) -> PathBuf {
+        self.root().join("policy.toml")
+    }
+}
