@@ -170,9 +170,9 @@ fn a_panic_sets_one_outcome_aside_is_reported_and_the_outcome_is_committed_later
             panic!("{state:?}");
         };
         assert!(cause.starts_with("defect: "), "{cause}");
-        let standing = orchestrator.known_status();
-        assert!(standing.is_degraded());
-        let failed = standing.failed.map(|failed| failed.cause.as_str());
+        let status = orchestrator.known_status();
+        assert!(status.is_degraded());
+        let failed = status.failed.map(|failed| failed.cause.as_str());
         assert_eq!(failed, Some("task-failed"));
         let metrics = orchestrator.metrics().render();
         for line in [

@@ -25,7 +25,7 @@ fn the_default_policy_keeps_the_contract() {
     let report = Contract::default().check(builtin(), &mut |claim| heard.push(claim.name));
     for claim in &report.claims {
         assert_eq!(
-            claim.standing,
+            claim.result,
             ClaimResult::Holds,
             "{}: {}",
             claim.name,
@@ -43,7 +43,7 @@ fn so_does_the_smallest_policy() {
     for claim in &report.claims {
         // It knows only two times of recording, and all calls are made at these.
         assert_eq!(
-            claim.standing,
+            claim.result,
             ClaimResult::Holds,
             "{}: {}",
             claim.name,

@@ -18,7 +18,7 @@ fn brief() -> Engine {
 /// A tenth of the usual fuel, on which policies that compute for ever spend seconds.
 const FUEL: &str = "100000000";
 
-/// The limits as they are, but for fuel, and for time: what ends by another limit does so on a busy machine too.
+/// The default limits except fuel and time, so that on a busy machine another limit still ends the policy first.
 fn patient() -> Limits {
     Limits {
         fuel: FUEL.parse().unwrap(),

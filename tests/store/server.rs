@@ -132,7 +132,7 @@ impl Server {
         Some(server)
     }
 
-    /// Makes the directory of data: a copy of what `initdb` has made once for all servers and runs, since it works for a second.
+    /// Makes the directory of data: a copy of what `initdb` has made once for all servers and runs, since `initdb` takes a second.
     fn lay_out(&self) {
         let data = self.dir.join("data");
         let initdb = self.programs.join("initdb");

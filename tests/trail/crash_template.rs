@@ -48,7 +48,8 @@ impl Template {
         Template { repo, fetched }
     }
 
-    /// A copy for one run, after the fetch; the disk takes what was there before for durable, and has not seen the fetch.
+    /// A copy for one run, after the fetch. The simulated disk treats the earlier files as durable and the fetched ones as not
+    /// synced.
     pub(super) fn copy(&self, to: &Path, kind: Kind, plan: Plan) -> SimulatedDisk {
         copy(&self.repo.path, to);
         let disk = SimulatedDisk::new(to, plan).unwrap();

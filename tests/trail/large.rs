@@ -120,7 +120,7 @@ fn nothing_is_indexed_while_git_is_at_it() {
     fs::create_dir_all(lock.parent().unwrap()).unwrap();
     fs::write(&lock, "").unwrap();
     record_each(&repo, 0..4);
-    assert_eq!(named(&repo), 0, "somebody writes it");
+    assert_eq!(named(&repo), 0, "another program writes the index");
     assert!(lock.exists(), "a stranger's lock stays");
     fs::remove_file(&lock).unwrap();
     let pid = repo.path.join("gc.pid");

@@ -119,18 +119,22 @@ fn a_task_s_commit_is_one_of_the_history_as_it_is() {
     repo.git(&["reset", "-q", "--hard", &tip]);
     repo.git(&["commit", "-q", "--allow-empty", "-m", "mine"]);
     repo.git(&["cherry-pick", &lost]);
-    let anew = repo.git(&["rev-parse", "HEAD"]).trim().to_owned();
-    assert_ne!(anew, lost);
+    let new_tip = repo.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    assert_ne!(new_tip, lost);
     for trail in [&long_lived, &open(&repo.path).unwrap()] {
-        assert_eq!(commit_of(trail), Some(anew.clone()), "{lost} is given up");
+        assert_eq!(
+            commit_of(trail),
+            Some(new_tip.clone()),
+            "{lost} is given up"
+        );
     }
     let (accepted, _) =
-        Trail::init(&repo.path, accepting(&anew)).unwrap_or_else(|error| panic!("{error}"));
+        Trail::init(&repo.path, accepting(&new_tip)).unwrap_or_else(|error| panic!("{error}"));
     // Not before the time of the accepted tip.
     record(&accepted, "d", 400_000_000).unwrap();
     drop(accepted);
     for trail in [&long_lived, &open(&repo.path).unwrap()] {
-        assert_eq!(commit_of(trail), Some(anew.clone()));
+        assert_eq!(commit_of(trail), Some(new_tip.clone()));
     }
 }
 

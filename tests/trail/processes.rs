@@ -343,7 +343,7 @@ fn one_that_writes_all_the_time_lets_others_in() {
     repo.fsck();
 }
 
-/// Each hand-over may take a while; it only matters that there are hand-overs.
+/// Each handover may take a while; it only matters that there are handovers.
 #[test]
 fn many_that_wait_their_turn_are_not_told_that_the_lock_is_stuck() {
     let repo = Repo::init_on_disk(&["--bare"]);

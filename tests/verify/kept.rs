@@ -91,7 +91,10 @@ fn a_repository_that_keeps_other_trails_checkpoints_shows_nothing_and_says_so() 
         });
         assert!(shown, "{report:#?}");
     };
-    none(&place.audit(&["keeper"]), "which has those of others");
+    none(
+        &place.audit(&["keeper"]),
+        "it has only checkpoints of other trails",
+    );
     none(&place.audit(&["empty"]), "there is nothing to compare with");
     place.checkpoint("keeper").unwrap();
     holds(&place.audit(&["keeper"]));

@@ -97,7 +97,7 @@ fn a_pack_index_in_any_other_form_is_named() {
 }
 
 #[test]
-fn packs_and_indexes_belong_together_and_strangers_are_notes() {
+fn packs_and_indexes_belong_together_and_unexpected_files_are_notes() {
     let forge = packed();
     let (pack, index) = (only_pack(&forge, "pack"), only_pack(&forge, "idx"));
     let directory = pack.parent().unwrap();

@@ -385,7 +385,7 @@ fn a_ref_that_git_takes_for_the_branch_is_named() {
         forge.broken(
             "hidden",
             None,
-            &format!("`{name}` makes git show another commit"),
+            &format!("git uses the ref `{name}`, which is another commit than the branch"),
         );
         put(&forge, name, &tip);
         forge.holds();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use chiffon_audit_cli::verify::{AuditResult, Options, Report, Verdict, VerifyError, verify};
 
-use super::forge::{Forge, git, holds, sharded, try_git, verdict};
+use super::forge::{Forge, Operation, flat, git, holds, sharded, try_git, verdict};
 
 fn put(forge: &Forge, name: &str, contents: &str) {
     let path = forge.git_dir().join(name);
@@ -179,10 +179,43 @@ fn a_list_for_plain_http_that_contradicts_the_refs_is_named() {
     forge.broken(
         "hidden",
         None,
-        &format!("`info/refs` says that `refs/heads/audit` is {other}"),
+        &format!("`info/refs` gives {other} for `refs/heads/audit`"),
     );
     put(&forge, "info/refs", &format!("{tip} refs/heads/audit"));
     forge.broken("hidden", None, "holds the line");
+}
+
+#[test]
+fn a_list_for_plain_http_may_have_a_persons_commit_that_was_amended() {
+    let mut forge = Forge::trail();
+    let by_person = |forge: &mut Forge, subject: &str, operations| {
+        let mut work = forge.by_person(operations);
+        work.message = format!("{subject}\n");
+        work
+    };
+    let before = id(&forge, "audit");
+    let work = by_person(&mut forge, "work", Vec::new());
+    let work = forge.add(&work);
+    // As `git gc` does.
+    forge.git(&["update-server-info"]);
+    forge.git(&["update-ref", "refs/heads/audit", &before]);
+    let amended = by_person(&mut forge, "amended work", Vec::new());
+    forge.add(&amended);
+    let report = holds(&forge.path);
+    let claim = report.claims.iter().find(|claim| claim.id == "hidden");
+    let notes = &claim.unwrap().notes;
+    assert!(
+        notes[0].contains(&work) && notes[0].contains("no longer in this history"),
+        "{notes:?}"
+    );
+    // One that shows other entries is not a person's ordinary work.
+    let tip = id(&forge, "audit");
+    forge.git(&["update-ref", "refs/heads/audit", &before]);
+    let removal = by_person(&mut forge, "removal", vec![Operation::Delete(flat("b"))]);
+    let removal = forge.add(&removal);
+    forge.git(&["update-ref", "refs/heads/audit", &tip]);
+    put(&forge, "info/refs", &format!("{removal}\trefs/heads/audit"));
+    forge.broken("hidden", None, "it is not in this history");
 }
 
 #[test]
@@ -305,14 +338,14 @@ fn settings_that_change_what_git_shows_or_serves_are_noted() {
         let claim = report.claims.iter().find(|claim| claim.id == "hidden");
         let notes = &claim.unwrap().notes;
         assert!(
-            notes[0].contains("the configuration sets"),
+            notes[0].to_lowercase().contains(&name.to_lowercase()),
             "{name} {notes:?}"
         );
     }
 }
 
 #[test]
-fn very_many_settings_and_extensions_are_no_burden() {
+fn all_of_many_settings_and_extensions_are_read() {
     let forge = Forge::trail();
     let path = forge.path.join("config");
     let mut text = std::fs::read_to_string(&path).unwrap();

@@ -189,13 +189,13 @@ fn what_a_short_name_is_taken_for_first_is_named() {
     ] {
         let path = put(&forge, name, contents.as_bytes());
         assert_eq!(forge.git(&["rev-parse", "audit"]), before);
-        forge.broken("hidden", None, "makes git show another commit");
+        forge.broken("hidden", None, "which is another commit than the branch");
         std::fs::remove_file(path).unwrap();
     }
     // A person calls the branch `heads/audit`.
     let path = put(&forge, b"heads/audit", before.as_bytes());
     assert_eq!(forge.git(&["rev-parse", "heads/audit"]), before);
-    forge.broken("hidden", None, "where it is called `heads/audit`");
+    forge.broken("hidden", None, "for the short name `heads/audit` git uses");
     std::fs::remove_file(path).unwrap();
     // Packed, and a remote-tracking branch after a local one.
     forge.git(&["update-ref", "refs/tags/audit", id]);
@@ -203,7 +203,7 @@ fn what_a_short_name_is_taken_for_first_is_named() {
     forge.broken(
         "hidden",
         None,
-        "`refs/tags/audit` makes git show another commit",
+        "git uses the ref `refs/tags/audit`, which is another commit than the branch",
     );
     forge.git(&["tag", "-d", "audit"]);
     forge.holds();

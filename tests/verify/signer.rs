@@ -37,7 +37,7 @@ fn nothing_that_the_recorder_keeps_is_signed() {
         } else {
             std::fs::remove_dir_all(place.path("checkpoint-key.signed")).unwrap();
         }
-        // A roll-back that the cache hides.
+        // A rollback that the cache hides.
         place.repo.git(&["update-ref", "HEAD", "HEAD~2"]);
         patch_cache(&place, 24, &id_of(&place, "HEAD"));
         let error = place.checkpoint("kept").unwrap_err();
@@ -95,7 +95,7 @@ fn a_key_remembers_what_it_signed_wherever_it_went() {
             );
         }
     }
-    // A corrupt leaf away from the edge is not a roll-back.
+    // A corrupt leaf away from the edge is not a rollback.
     let mut leaves = std::fs::read(state.join("tree/0")).unwrap();
     leaves[3] ^= 1;
     std::fs::write(state.join("tree/0"), leaves).unwrap();

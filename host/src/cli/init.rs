@@ -67,7 +67,7 @@ struct InitReport<'a> {
     layout: &'static str,
     /// Whether the layout was chosen and stays. Otherwise it becomes sharded after a certain number of entries.
     layout_chosen: bool,
-    /// The remote-tracking ref whose trail was taken over.
+    /// The remote-tracking ref whose trail was adopted.
     adopted: Option<&'a str>,
 }
 

@@ -81,7 +81,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
         return Err(UsageError(message.into()).into());
     }
     if args.format == Form::Cose && args.to.as_deref() == Some(Path::new("-")) {
-        let message = "a COSE receipt is two files, so --to names one";
+        let message =
+            "a COSE receipt is two files and cannot go to standard output: give --to FILE";
         return Err(UsageError(message.into()).into());
     }
     let trail = session.trail(&settings)?;

@@ -202,7 +202,7 @@ impl Session {
         }
     }
 
-    /// Prints that a remote's trail was taken over, or that a new trail was begun where another may exist.
+    /// Prints that a remote's trail was adopted, or that a new trail was started where another may exist.
     pub fn note_adopted(&mut self, trail: &Trail) {
         if let Some(branch) = trail.only_fetched_branch()
             && matches!(trail.has_begun(), Ok(true))

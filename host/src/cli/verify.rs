@@ -44,7 +44,8 @@ pub struct Args {
 #[derive(Serialize)]
 struct Audit<'a> {
     schema: u32,
-    outcome: AuditResult,
+    #[serde(rename = "outcome")]
+    result: AuditResult,
     #[serde(flatten)]
     report: &'a Report,
 }
@@ -88,9 +89,9 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let report = verify::verify(&path, &options);
     progress.borrow().finish();
     let report = report?;
-    let outcome = report.result();
-    // What this machine keeps beside git is no evidence. After a branch was renamed the trail is audited, and its user should
-    // know; with no trail to audit, it is the answer.
+    let result = report.result();
+    // The recorder's own state is not evidence, so it never changes the result. If the recorded branch is missing, the user is
+    // told; if there is no trail at all, that is the error.
     if args.flags.reference.is_none()
         && let Err(why) = session.check_not_missing(&path)
     {
@@ -103,16 +104,16 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     if output.is_json() {
         output.object(&Audit {
             schema: SCHEMA,
-            outcome,
+            result,
             report: &report,
         })?;
     } else {
-        print(&report, outcome, output)?;
+        print(&report, result, output)?;
     }
-    Ok(Exit::of_audit(outcome))
+    Ok(Exit::of_audit(result))
 }
 
-fn print(report: &Report, outcome: AuditResult, output: &mut Output) -> io::Result<()> {
+fn print(report: &Report, result: AuditResult, output: &mut Output) -> io::Result<()> {
     let trail = report.trail_id.as_deref().unwrap_or("without an identity");
     writeln!(
         output,
@@ -136,7 +137,7 @@ fn print(report: &Report, outcome: AuditResult, output: &mut Output) -> io::Resu
     )?;
     writeln!(output)?;
     print_claims(&report.claims, output)?;
-    writeln!(output, "{}", outcome_line(outcome, "trail"))
+    writeln!(output, "{}", result_line(result, "trail"))
 }
 
 /// Prints the table of claims.
@@ -182,8 +183,8 @@ fn print_claims(claims: &[Claim], output: &mut Output) -> io::Result<()> {
 }
 
 /// The verdict on a trail or a proof, as a sentence.
-fn outcome_line(outcome: AuditResult, what: &str) -> impl std::fmt::Display {
-    let (style, sentence) = match outcome {
+fn result_line(result: AuditResult, what: &str) -> impl std::fmt::Display {
+    let (style, sentence) = match result {
         AuditResult::Holds => (GOOD, "Every claim that was asked for holds.".to_owned()),
         AuditResult::Broken => (BAD, format!("The {what} is broken.")),
         AuditResult::NotShown => (

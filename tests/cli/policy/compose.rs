@@ -12,6 +12,22 @@ fn compose(machine: &Machine, parts: &[&str], file: &str) -> super::super::Ran {
 }
 
 #[test]
+fn a_layer_that_imports_more_than_layers_may_have_is_refused() {
+    let machine = Machine::with_repository();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/prebuilt/redact-layer.wasm");
+    let mut layer = std::fs::read(path).unwrap();
+    let (had, wants) = (b"chiffon:audit/config@0.1.0", b"chiffon:audit/gitabc@0.1.0");
+    while let Some(at) = layer.windows(had.len()).position(|window| window == had) {
+        layer[at..at + had.len()].copy_from_slice(wants);
+    }
+    machine.write("layer.wasm", &layer);
+    let ran = compose(&machine, &["layer.wasm", "builtin"], "stack.wasm");
+    assert_eq!(ran.exit, Some(2), "{ran:?}");
+    assert!(ran.err.contains("`chiffon:audit/gitabc@0.1.0`"), "{ran:?}");
+    assert!(!machine.path("stack.wasm").exists());
+}
+
+#[test]
 fn a_stack_is_a_policy_for_every_command_and_names_its_parts() {
     let machine = Machine::with_repository();
     let parts = ["builtin:redact", "builtin:bound", "builtin"];
@@ -141,7 +157,10 @@ fn parts_that_do_not_fit_are_refused_with_the_reason() {
             "part `x` is a stack itself",
         ),
         (&["text.wasm", "builtin"], "part `text` is not a component"),
-        (&["4=builtin:redact", "builtin"], "4=builtin:redact"),
+        (
+            &["4=builtin:redact", "builtin"],
+            "`4` is not a name for a part of a stack",
+        ),
         (
             &["builtin:redact", "builtin:nothing"],
             "there is no policy builtin:nothing",

@@ -135,8 +135,9 @@ fn a_setting_that_a_policy_does_not_ask_for_is_named() {
         let exit = if command == run { 0 } else { 2 };
         assert_eq!(ran.exit, Some(exit), "{ran:?}");
         assert!(
-            ran.err
-                .contains("the policy did not ask for the setting `max_txt`: is that its name?"),
+            ran.err.contains(
+                "the policy did not ask for the setting `max_txt`: is the name misspelt?"
+            ),
             "{ran:?}"
         );
         let ran = with("max_text=4096");

@@ -1,6 +1,8 @@
 //! Secret settings: a policy uses them, and nothing shows them.
 
-use super::super::Machine;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::super::{Machine, Ran};
 
 const SECRET: &str = "hunter2-hunter2";
 
@@ -10,17 +12,14 @@ fn machine() -> Machine {
     let pattern = r#"{"patterns":[{"name":"own","regex":"SECRET","finds":["SECRET"]}]}"#
         .replace("SECRET", SECRET);
     machine.write("rules", format!("{pattern}\n"));
-    let ran = machine.run(&[
-        "-C",
-        "repo",
-        "policy",
-        "activate",
-        "builtin:redact",
-        "--secret-setting",
-        "rules=rules",
-    ]);
+    let ran = activate(&machine, "rules=rules");
     assert_eq!(ran.exit, Some(0), "{ran:?}");
     machine
+}
+
+fn activate(machine: &Machine, secret: &str) -> Ran {
+    let command = ["-C", "repo", "policy", "activate", "builtin:redact"];
+    machine.run(&[&command[..], &["--secret-setting", secret]].concat())
 }
 
 #[test]
@@ -101,19 +100,32 @@ fn without_the_secret_nothing_is_recorded_and_reproduction_is_not_shown() {
 }
 
 #[test]
+fn only_activation_makes_the_key_of_a_secret() {
+    let machine = Machine::with_repository();
+    machine.write("rules", r#"{"pointers":["/metadata/card"]}"#);
+    let secret = ["--secret-setting", "rules=rules"];
+    for command in ["check", "bench"] {
+        let ran = machine.run(&[&["policy", command, "builtin:redact"], &secret[..]].concat());
+        assert_eq!(ran.exit, Some(0), "{ran:?}");
+        assert!(!machine.path("rules.key").exists(), "{command}");
+    }
+    let ran = machine.run(&[&["-C", "repo", "policy", "reproduce"], &secret[..]].concat());
+    assert_eq!(ran.exit, Some(1), "{ran:?}");
+    assert!(
+        ran.err.contains("rules.key") && ran.err.contains("copy it here"),
+        "{ran:?}"
+    );
+    assert_eq!(activate(&machine, "rules=rules").exit, Some(0));
+    let key = std::fs::metadata(machine.path("rules.key")).unwrap();
+    assert_eq!((key.len(), key.permissions().mode() & 0o777), (32, 0o600));
+}
+
+#[test]
 fn a_secret_that_is_short_or_empty_is_refused() {
     let machine = Machine::with_repository();
     for text in ["", "short\n"] {
         machine.write("s", text);
-        let ran = machine.run(&[
-            "-C",
-            "repo",
-            "policy",
-            "activate",
-            "builtin:redact",
-            "--secret-setting",
-            "rules=s",
-        ]);
+        let ran = activate(&machine, "rules=s");
         assert_eq!(ran.exit, Some(1), "{ran:?}");
         assert!(ran.err.contains("shorter than 8 bytes"), "{ran:?}");
         assert!(!machine.path("s.key").exists());

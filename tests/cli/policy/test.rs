@@ -134,6 +134,19 @@ expect.entry_lacks = ["mara@example.com"]
 }
 
 #[test]
+fn a_policy_that_records_nothing_has_not_left_a_text_out() {
+    let machine = machine_with(
+        "outcome = \"deploy-1.json\"\nsettings = { rules = \"{\" }\nexpect.entry_lacks = [\"replicas\"]\n",
+    );
+    let ran = machine.run(&["policy", "test", "builtin:redact"]);
+    assert_eq!(ran.exit, Some(3), "{ran:?}");
+    assert!(
+        ran.out.contains("  entry: there is none: the result is"),
+        "{ran:?}"
+    );
+}
+
+#[test]
 fn entries_may_be_files_and_a_case_may_be_a_whole_file() {
     let machine = machine_with("");
     machine.write(

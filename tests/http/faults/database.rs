@@ -209,7 +209,7 @@ fn a_database_that_is_missing_at_the_start_is_created_and_its_rows_come_from_git
 }
 
 #[test]
-fn a_database_that_is_removed_without_its_log_is_not_created_again() {
+fn a_database_that_is_removed_while_its_log_stays_is_not_created_again() {
     let mut host = Host::new();
     host.commit("a", "completed");
     std::fs::remove_file(store(&host)).unwrap();

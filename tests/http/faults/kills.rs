@@ -1,7 +1,9 @@
 //! `kill -9` at random moments under load, on both stores: five times here, and `CHIFFON_AUDIT_TEST_KILLS` times in
 //! `.ci/run --full`.
 
-use super::load::{self, Load, Told, everything_is_there_once, holds, nothing_is_lost_or_doubled};
+use super::load::{
+    self, Answers, Load, everything_is_there_once, holds, nothing_is_lost_or_doubled,
+};
 use super::*;
 use crate::store::server;
 
@@ -45,7 +47,7 @@ fn kill_again_and_again(url: &str, times: usize, chance: &mut fastrand::Rng) {
         &["--store", url]
     };
     let mut host = Host::with_settings(load::SETTINGS, store);
-    let mut told = Told::default();
+    let mut answers = Answers::default();
     for round in 0..times {
         let load = Load::start(&format!("r{round}"), 6, &[&host.served.address]);
         // The lease of the killed host runs out in the middle of this range, so some hosts are killed before they
@@ -54,15 +56,15 @@ fn kill_again_and_again(url: &str, times: usize, chance: &mut fastrand::Rng) {
         std::thread::park_timeout(moment);
         host.served.child.kill().unwrap();
         host.served.child.wait().unwrap();
-        told.add(load.stop());
-        nothing_is_lost_or_doubled(&host.trail(), &told);
+        answers.add(load.stop());
+        nothing_is_lost_or_doubled(&host.trail(), &answers);
         // A trail without entries shows nothing.
         if !load::recorded(&host.trail()).is_empty() {
             holds(host.dir.path(), &["verify"]);
         }
         host.served = Served::start(host.dir.path(), store);
     }
-    assert!(!told.accepted.is_empty());
+    assert!(!answers.accepted.is_empty());
     let hosts = std::slice::from_mut(&mut host.served);
-    everything_is_there_once(host.dir.path(), hosts, &told, store);
+    everything_is_there_once(host.dir.path(), hosts, &answers, store);
 }

@@ -12,7 +12,7 @@ pub const SETTINGS: &str = "[serve]\nlease = 0.5\n";
 
 /// The answers to one caller.
 #[derive(Default)]
-pub struct Told {
+pub struct Answers {
     /// 202 or 200: each must be in the trail once.
     pub accepted: BTreeSet<String>,
     /// 200: in the trail already.
@@ -23,8 +23,8 @@ pub struct Told {
     pub problems: BTreeSet<String>,
 }
 
-impl Told {
-    pub fn add(&mut self, other: Told) {
+impl Answers {
+    pub fn add(&mut self, other: Answers) {
         self.accepted.extend(other.accepted);
         self.committed.extend(other.committed);
         self.unsure.extend(other.unsure);
@@ -36,7 +36,7 @@ impl Told {
 pub struct Load {
     enough: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
-    callers: Vec<JoinHandle<Told>>,
+    callers: Vec<JoinHandle<Answers>>,
 }
 
 impl Load {
@@ -71,18 +71,23 @@ impl Load {
     }
 
     /// Waits for the last answer to each caller, and returns all answers.
-    pub fn stop(self) -> Told {
+    pub fn stop(self) -> Answers {
         self.enough.store(true, Ordering::Relaxed);
-        let mut told = Told::default();
+        let mut answers = Answers::default();
         for caller in self.callers {
-            told.add(caller.join().unwrap());
+            answers.add(caller.join().unwrap());
         }
-        told
+        answers
     }
 }
 
-fn report(name: &str, addresses: &[String], enough: &AtomicBool, answered: &AtomicUsize) -> Told {
-    let mut told = Told::default();
+fn report(
+    name: &str,
+    addresses: &[String],
+    enough: &AtomicBool,
+    answered: &AtomicUsize,
+) -> Answers {
+    let mut answers = Answers::default();
     let mut number = 0;
     while !enough.load(Ordering::Relaxed) {
         let id = format!("{name}-{number}");
@@ -97,30 +102,30 @@ fn report(name: &str, addresses: &[String], enough: &AtomicBool, answered: &Atom
             Ok(answer) if [200, 202].contains(&answer.status) => {
                 answered.fetch_add(1, Ordering::Relaxed);
                 if answer.status == 200 {
-                    told.committed.insert(id.clone());
+                    answers.committed.insert(id.clone());
                 }
-                told.accepted.insert(id);
+                answers.accepted.insert(id);
             }
             Ok(answer) if answer.status == 503 => {
                 // A proxy's own answer is not a problem document.
                 let problem: Value = serde_json::from_str(&answer.body).unwrap_or_default();
                 let detail = problem["detail"].as_str().unwrap_or_default();
-                told.problems.insert(detail.into());
-                told.unsure.insert(id);
+                answers.problems.insert(detail.into());
+                answers.unsure.insert(id);
             }
             // The answer was cut off, or the host is gone.
             Ok(answer) if answer.status == 0 => {
-                told.unsure.insert(id);
+                answers.unsure.insert(id);
             }
             Ok(answer) => panic!("{answer:?}"),
             Err(_) => {
-                told.unsure.insert(id);
+                answers.unsure.insert(id);
                 // A host that is down need not be tried a thousand times a second.
                 std::thread::park_timeout(Duration::from_millis(10));
             }
         }
     }
-    told
+    answers
 }
 
 /// Posts to a host that may be down.
@@ -148,20 +153,25 @@ pub fn recorded(trail: &Path) -> Vec<String> {
 
 /// The invariants at any moment: committed outcomes are in the trail, and no entry is there twice.
 #[track_caller]
-pub fn nothing_is_lost_or_doubled(trail: &Path, told: &Told) {
+pub fn nothing_is_lost_or_doubled(trail: &Path, answers: &Answers) {
     let all = recorded(trail);
     let once: BTreeSet<String> = all.iter().cloned().collect();
     assert_eq!(all.len(), once.len(), "something is recorded twice");
-    let lost: Vec<&String> = told.committed.difference(&once).collect();
+    let lost: Vec<&String> = answers.committed.difference(&once).collect();
     assert!(lost.is_empty(), "answered as committed, and lost: {lost:?}");
 }
 
 /// The final state, after unsure callers have reported again, the backlog is empty and the hosts have ended: every
 /// entry exists once; git, `verify` and `reconcile` agree.
 #[track_caller]
-pub fn everything_is_there_once(dir: &Path, hosts: &mut [Served], told: &Told, store: &[&str]) {
+pub fn everything_is_there_once(
+    dir: &Path,
+    hosts: &mut [Served],
+    answers: &Answers,
+    store: &[&str],
+) {
     let served = &hosts[0];
-    for id in &told.unsure {
+    for id in &answers.unsure {
         // It came through one of two interfaces; the other has another fingerprint, and the policy recognises its
         // entry.
         let path = match id.rsplit('-').next().unwrap().parse::<usize>().unwrap() % 4 {
@@ -182,7 +192,7 @@ pub fn everything_is_there_once(dir: &Path, hosts: &mut [Served], told: &Told, s
     let all = recorded(&trail);
     let once: BTreeSet<String> = all.iter().cloned().collect();
     assert_eq!(all.len(), once.len(), "something is recorded twice");
-    let expected: BTreeSet<String> = told.accepted.union(&told.unsure).cloned().collect();
+    let expected: BTreeSet<String> = answers.accepted.union(&answers.unsure).cloned().collect();
     let missing: Vec<&String> = expected.difference(&once).collect();
     assert!(missing.is_empty(), "accepted, and lost: {missing:?}");
     let more: Vec<&String> = once.difference(&expected).collect();

@@ -1,6 +1,6 @@
 //! PostgreSQL, stopped and cut off under three hosts, and the committer killed: the demonstration.
 
-use super::load::{self, Load, Told, everything_is_there_once, nothing_is_lost_or_doubled};
+use super::load::{self, Answers, Load, everything_is_there_once, nothing_is_lost_or_doubled};
 use super::*;
 use crate::store::server::Server;
 
@@ -29,7 +29,7 @@ fn three_hosts_lose_and_double_nothing_when_the_committer_is_killed_and_the_data
     let start = || Served::start(dir.path(), &store);
     let mut hosts = vec![served, start(), start()];
     let trail = dir.path().join("audit.git");
-    let mut told = Told::default();
+    let mut all_answers = Answers::default();
     let mut round = 0;
     let mut under_load =
         |hosts: &mut Vec<Served>, befalls: &mut dyn FnMut(&mut Vec<Served>, &Load)| {
@@ -40,7 +40,7 @@ fn three_hosts_lose_and_double_nothing_when_the_committer_is_killed_and_the_data
             befalls(hosts, &load);
             let answers = load.stop();
             nothing_is_lost_or_doubled(&trail, &answers);
-            told.add(answers);
+            all_answers.add(answers);
         };
     // The committer is killed twice; the others continue to accept, and one of them commits.
     for _ in 0..2 {
@@ -86,9 +86,9 @@ fn three_hosts_lose_and_double_nothing_when_the_committer_is_killed_and_the_data
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("has not answered for 10 s"), "{detail}");
     server.go_on();
-    told.unsure.insert("cut-0".into());
+    all_answers.unsure.insert("cut-0".into());
     for host in &hosts {
         host.until("/readyz", |ready| ready["status"] == "ready");
     }
-    everything_is_there_once(dir.path(), &mut hosts, &told, &store);
+    everything_is_there_once(dir.path(), &mut hosts, &all_answers, &store);
 }

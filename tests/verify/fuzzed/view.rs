@@ -73,7 +73,7 @@ fn files(place: &Path, what: &str) -> Option<Vec<u8>> {
     git(place, &arguments, b"")
 }
 
-/// The contents of those files of a commit: by one process, and by one for each file that it does not come to.
+/// The contents of those files of a commit. One process reads them all; each file that it did not answer is read by one more.
 fn blobs(place: &Path, what: &str, paths: &[String]) -> Vec<Option<Vec<u8>>> {
     let questions: String = paths
         .iter()

@@ -22,18 +22,21 @@ pub const MAX_LAYERS: usize = 8;
 /// the layers in their order, and then the policy.
 pub const SECTION: &str = "chiffon-audit-stack";
 
-/// What the names of the imports begin with by which a part reads its settings.
+/// The prefix of the import through which a part reads its settings.
 pub const CONFIG_OF: &str = "config-of-";
 
-/// What the names of the imports begin with by which a part writes to the log.
+/// The prefix of the import through which a part writes to the log.
 pub const LOG_OF: &str = "log-of-";
 
 const REWRITING: &str = "chiffon:audit/rewriting@0.2.";
 const RECORDER: &str = "chiffon:audit/recorder@0.1.";
 const CONFIG: &str = "chiffon:audit/config@0.1.";
 const LOG: &str = "chiffon:audit/log@0.1.";
+const TYPES: &str = "chiffon:audit/types@0.1.";
+const STACKING: &str = "chiffon:audit/stacking@";
+const WASI: &str = "wasi:";
 
-/// What the block of the driver begins with that holds the layers' names, and its size in bytes.
+/// The start of the driver's block that holds the layers' names, and the size of the block in bytes.
 const MARK: &[u8] = b"chiffon-audit layers v1\n";
 const BLOCK: usize = 640;
 
@@ -81,6 +84,16 @@ pub enum ComposeError {
         name: String,
         /// The interface that it needs.
         needed: &'static str,
+    },
+    /// A layer imports more than layers may have.
+    #[error(
+        "part `{name}` is a layer and imports `{import}`, which no layer may have: a layer reaches its settings and the log, and parts of WASI"
+    )]
+    LayerImport {
+        /// The part's name.
+        name: String,
+        /// The import.
+        import: String,
     },
     /// A stack is a part.
     #[error("part `{0}` is a stack itself: compose its parts instead")]
@@ -211,12 +224,27 @@ impl Stack {
                 },
             });
         };
-        if world
-            .imports
-            .keys()
-            .any(|name| name.starts_with(CONFIG_OF) || name.starts_with(LOG_OF))
-        {
+        let is_of_stack = |import: &String| {
+            [CONFIG_OF, LOG_OF, STACKING]
+                .iter()
+                .any(|prefix| import.starts_with(prefix))
+        };
+        if world.imports.keys().any(is_of_stack) {
             return Err(ComposeError::Nested(name.to_owned()));
+        }
+        // Every other import of a part becomes one of the stack, which the host grants as to any policy.
+        let is_for_layers = |import: &String| {
+            [CONFIG, LOG, TYPES, REWRITING, WASI]
+                .iter()
+                .any(|prefix| import.starts_with(prefix))
+        };
+        if exports == REWRITING
+            && let Some(import) = world.imports.keys().find(|import| !is_for_layers(import))
+        {
+            return Err(ComposeError::LayerImport {
+                name: name.to_owned(),
+                import: import.clone(),
+            });
         }
         let own: Vec<(String, String, ItemKind)> = world
             .imports

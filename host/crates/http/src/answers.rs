@@ -1,4 +1,5 @@
-//! The shapes of answers. Public: members are added, never changed.
+//! The shapes of answers. Public: members are added, never changed. Schema names are public as well, and keep their first
+//! spelling (`schema(as = …)`).
 
 use std::collections::HashSet;
 

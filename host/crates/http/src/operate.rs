@@ -174,7 +174,7 @@ pub async fn trail(State(app): State<Arc<App>>, _: NoParameters) -> Json<TrailSt
 pub struct PolicyRequest {
     /// The component's bytes in base64. Without it, the policy that settings and trail name now is loaded.
     component: Option<String>,
-    /// The policy's settings. Without them it has none: the settings of the policy in force are not kept.
+    /// The policy's settings. If absent, the policy has no settings; those of the policy in force are not inherited.
     settings: Option<BTreeMap<String, String>>,
     /// Put it in force in spite of objections. They are logged, and recorded with the policy in force.
     #[serde(default)]
@@ -183,8 +183,8 @@ pub struct PolicyRequest {
 
 /// Puts another policy in force, between two calls.
 ///
-/// It is first checked as by `policy activate`: the contract, and that it asks for every setting. If that fails, the
-/// current policy stays. An uploaded policy is kept with the trail and stays in force after a restart.
+/// A component that is sent is first checked as by `policy activate`: the contract, and that it asks for every setting.
+/// Without a component, the configured policy is only tried. If that fails, the current policy stays. An uploaded policy is kept with the trail and stays in force after a restart.
 #[utoipa::path(post, path = "/api/v1/policy", tag = "operate",
     params(("force" = Option<bool>, Query, description = "put it in force in spite of objections, which are recorded with it")),
     request_body(content((PolicyRequest = "application/json"), (String = "application/wasm"))),
@@ -262,6 +262,10 @@ fn wanted(text: &[u8], force: bool) -> Result<RequestedPolicy, Problem> {
     let Some(component) = wanted.component else {
         if wanted.settings.is_some() {
             let detail = "settings must be given together with their component";
+            return Err(Problem::with_detail(Kind::PolicyRefused, detail));
+        }
+        if force || wanted.force {
+            let detail = "force must be given together with a component";
             return Err(Problem::with_detail(Kind::PolicyRefused, detail));
         }
         return Ok(RequestedPolicy::Configured);

@@ -21,8 +21,10 @@ pub struct PolicyInForce {
     digest: String,
     /// `sha256:…` of its settings, as in `Audit-Settings`.
     settings: String,
-    /// The settings themselves.
+    /// The settings that are not secret.
     values: BTreeMap<String, String>,
+    /// The names of its secret settings.
+    secrets: Vec<String>,
     /// Whether it is the built-in policy of this program.
     builtin: bool,
     since: String,
@@ -46,6 +48,11 @@ pub async fn in_force(State(app): State<Arc<App>>, _: NoParameters) -> Json<Poli
         settings: policy_with_settings.settings.digest(),
         values: values
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        secrets: policy_with_settings
+            .settings
+            .secrets()
+            .map(|(name, _)| name.to_owned())
             .collect(),
         builtin: policy_with_settings.policy.is_builtin(),
         since: in_force.since.to_rfc3339(),

@@ -157,6 +157,8 @@ impl Policy {
         let state = store.into_data();
         let duration = state.started.elapsed();
         let (mut log, log_dropped) = state.log.finish(limits);
+        // Before the message of a fault is taken from it.
+        settings.guard_log(&mut log);
         let mut backtrace = None;
         let verdict = match answer {
             Ok(answer) => check::check_answer(answer, state.effects, outcome, now),
@@ -167,7 +169,8 @@ impl Policy {
                 Err(fault(error, limits, &state.usage, &log))
             }
         };
-        settings.guard_log(&mut log);
+        let mut calls = state.calls;
+        settings.guard_calls(&mut calls);
         let mut exchanges = state.transcript.map(Transcript::finish).unwrap_or_default();
         settings.guard_exchanges(&mut exchanges);
         Call {
@@ -178,7 +181,7 @@ impl Policy {
             fuel,
             memory: state.usage.memory,
             host_calls: state.host_calls,
-            calls: state.calls,
+            calls,
             exchanges,
             backtrace,
             duration,

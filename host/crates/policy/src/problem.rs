@@ -115,8 +115,9 @@ pub enum Problem {
     },
     /// It lacks the export that a policy must have.
     #[error(
-        "it does not export `chiffon:audit/recorder@0.1.0`; it exports {}",
-        join_names(exports)
+        "it does not export `chiffon:audit/recorder@0.1.0`; it exports {}{}",
+        join_names(exports),
+        layer_hint(exports)
     )]
     MissingExport {
         /// The names of its exports.
@@ -177,6 +178,14 @@ fn join_names(names: &[String]) -> String {
             .map(|name| format!("`{name}`"))
             .collect::<Vec<_>>()
             .join(", "),
+    }
+}
+
+fn layer_hint(exports: &[String]) -> &'static str {
+    let is_layer = |name: &String| name.starts_with("chiffon:audit/rewriting@");
+    match exports.iter().any(is_layer) {
+        true => ". It is a layer: make a policy of it with `policy compose`",
+        false => "",
     }
 }
 

@@ -16,6 +16,12 @@ use super::state::{HostCall, State};
 /// The custom section that names the parts: a line for each, with its name and the digest of its component.
 pub(super) const SECTION: &str = "chiffon-audit-stack";
 
+/// The longest line of the section, in bytes: a name, a digest and what is between them.
+const MAX_LINE: usize = 32 + 1 + 71 + 1;
+
+/// The most parts of a stack: eight layers and a policy.
+const MAX_PARTS: usize = 9;
+
 const CONFIG_OF: &str = "config-of-";
 const LOG_OF: &str = "log-of-";
 const STACKING: &str = "chiffon:audit/stacking";
@@ -49,20 +55,23 @@ pub(super) fn parts(component: &[u8]) -> Vec<StackPart> {
             Ok(Section::ComponentSection {
                 unchecked_range, ..
             }) => {
-                if depth == 0 {
+                // The driver is a component, too. A component that was fetched may hold any number of them.
+                if depth == 0 && held.len() <= MAX_PARTS {
                     held.extend(component.get(unchecked_range).map(sha256));
                 }
                 depth += 1;
             }
             Ok(Section::End(_)) => depth = depth.saturating_sub(1),
             Ok(Section::CustomSection(custom)) if depth == 0 && custom.name() == SECTION => {
-                named = String::from_utf8_lossy(custom.data()).into_owned();
+                let data = custom.data();
+                let most = data.len().min(MAX_PARTS * MAX_LINE);
+                named = String::from_utf8_lossy(&data[..most]).into_owned();
             }
             Ok(_) => {}
             Err(_) => break,
         }
     }
-    let parts = named.lines().filter_map(|line| {
+    let parts = named.lines().take(MAX_PARTS).filter_map(|line| {
         let (name, digest) = line.split_once(' ')?;
         Some(StackPart {
             name: name.to_owned(),

@@ -79,12 +79,13 @@ impl FormerPolicies {
         redelivery: &Redelivery<'_>,
         decided_by: &DecidedBy,
     ) -> Result<(Policy, PolicySettings), String> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = loaded.get(decided_by) {
+        let loaded = || self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = loaded().get(decided_by) {
             return Ok(known.clone());
         }
+        // Compiling may take long. Others need not wait for it, even if one policy is then compiled twice.
         let found = find(redelivery, decided_by)?;
-        loaded.insert(decided_by.clone(), found.clone());
+        loaded().insert(decided_by.clone(), found.clone());
         Ok(found)
     }
 }
@@ -98,8 +99,8 @@ fn is_trusted(trail: &Trail, decided_by: &DecidedBy) -> Result<(), String> {
         ));
     }
     let is_included =
-        included(policy).is_some() && decided_by.settings == PolicySettings::default().digest();
-    if is_included || used.includes(decided_by) {
+        || decided_by.settings == PolicySettings::default().digest() && included(policy).is_some();
+    if used.includes(decided_by) || is_included() {
         return Ok(());
     }
     Err(format!(
@@ -123,8 +124,16 @@ fn find(
     let found_settings = policies
         .settings(settings)
         .map_err(|error| error.to_string())?;
-    let is_complete = |settings: &PolicySettings| settings.missing_secrets().next().is_none();
-    let found_settings = found_settings.filter(is_complete);
+    let missing_secret = found_settings.as_ref().and_then(|settings| {
+        let mut names = settings.missing_secrets();
+        names.next().map(str::to_owned)
+    });
+    if let Some(name) = missing_secret {
+        return Err(format!(
+            "the policy {policy} that decided the entry could not be asked, because the value of its secret setting `{name}` is \
+             not available on this machine"
+        ));
+    }
     Ok((
         found_policy.ok_or_else(|| missing("the policy", policy))?,
         found_settings.ok_or_else(|| missing("the policy with the settings", settings))?,

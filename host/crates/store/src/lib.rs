@@ -39,7 +39,7 @@ pub use entry::{Entry, NotAnEntry};
 pub use error::StoreError;
 pub use lease::{Lease, LeaseAnswer};
 pub use listing::{StateCount, StateName, SubmissionPage, SubmissionQuery, TOGETHER};
-pub use query::{Cursor, Filter, DEFAULT_LIMIT, MAX_LIMIT, Page, PageRequest};
+pub use query::{Cursor, DEFAULT_LIMIT, Filter, MAX_LIMIT, Page, PageRequest};
 pub use submission::{
     Accepted, Backlog, Fingerprint, Kind, Queued, Sequence, Settlement, SettlementResult, State,
     Submission, SubmissionState, TurnedDownCounts,

@@ -141,7 +141,7 @@ pub enum TrailError {
     Signing(String),
     /// The trail's last commit is in the future.
     #[error(
-        "the trail's last commit is {seconds} s in the future of this machine's clock (at most 300 s are tolerated): \
+        "the trail's last commit is {seconds} s ahead of this machine's clock (at most 300 s are tolerated): \
          correct the clock"
     )]
     Future {

@@ -311,7 +311,7 @@ impl Trail {
     }
 
     /// Checks that the trail can be written now, without writing an entry: takes the lock, repairs what a crash left,
-    /// looks for a roll-back.
+    /// looks for a rollback.
     ///
     /// # Errors
     ///
@@ -320,7 +320,7 @@ impl Trail {
         self.refresh()
     }
 
-    /// Reads the ref under the lock: recovers from a crash, checks for a roll-back, makes the tip durable.
+    /// Reads the ref under the lock: recovers from a crash, checks for a rollback, makes the tip durable.
     fn refresh(&self) -> Result<(), TrailError> {
         let receiver = self.shared().queue.request_refresh();
         self.start_writer();

@@ -71,7 +71,7 @@ impl Trail {
         if shared.all_kept(files)? && shared.known_durable()? {
             return Ok(());
         }
-        // Recovery, the check for a roll-back, and the trail's own identity come first, as before any other writing.
+        // Recovery, the check for a rollback, and the trail's own identity come first, as before any other writing.
         self.refresh()?;
         let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
         let kept = shared.keep_locked(files, time);
@@ -334,16 +334,16 @@ fn ahead_of(
     repository: &Repository,
     here: Option<ObjectId>,
 ) -> Result<Option<ObjectId>, TrailError> {
-    let mut foremost = here;
+    let mut most_complete = here;
     for tip in tracked_tips(repository, POLICIES_REF)? {
         repository.object(Kind::Tree, &repository.commit(&tip)?.tree)?;
-        if is_first_parent_ancestor(repository, foremost, tip)? {
-            foremost = Some(tip);
-        } else if !is_first_parent_ancestor(repository, Some(tip), foremost.unwrap_or(tip))? {
+        if is_first_parent_ancestor(repository, most_complete, tip)? {
+            most_complete = Some(tip);
+        } else if !is_first_parent_ancestor(repository, Some(tip), most_complete.unwrap_or(tip))? {
             return Ok(None);
         }
     }
-    Ok(foremost.filter(|tip| Some(*tip) != here))
+    Ok(most_complete.filter(|tip| Some(*tip) != here))
 }
 
 /// A well-formed tree with one more file, in git's order; nothing, if it has one of that name.

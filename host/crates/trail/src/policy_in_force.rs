@@ -38,29 +38,35 @@ impl Trail {
         read_toml(&self.shared().state.in_force_path())
     }
 
-    /// Puts a kept policy in force, or with `None` the built-in one. Durable on return.
+    /// Puts a kept policy in force, which ends a distrust of it. If it `is_default`, it is the one that decides if nothing is
+    /// noted, so that nothing is noted. Durable on return.
     ///
     /// # Errors
     ///
     /// Those of any writing.
-    pub fn set_policy_in_force(&self, policy: Option<&PolicyInForce>) -> Result<(), TrailError> {
+    pub fn set_policy_in_force(
+        &self,
+        policy: &PolicyInForce,
+        is_default: bool,
+    ) -> Result<(), TrailError> {
         self.refresh()?;
         let shared = self.shared();
         let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
-        let noted = shared.note_in_force(policy);
+        let noted = shared.note_in_force(policy, is_default);
         lock.release();
         noted
     }
 }
 
 impl TrailInner {
-    fn note_in_force(&self, policy: Option<&PolicyInForce>) -> Result<(), TrailError> {
+    fn note_in_force(&self, policy: &PolicyInForce, is_default: bool) -> Result<(), TrailError> {
         let (disk, state) = (self.disk.as_ref(), &self.state);
         let path = state.in_force_path();
-        let Some(policy) = policy else {
+        if is_default {
             disk::remove_if_present(disk, &path).doing("remove", &path)?;
-            return disk.sync_dir(state.root()).doing("sync", state.root());
-        };
+            disk.sync_dir(state.root()).doing("sync", state.root())?;
+            return self.end_distrust_locked(&policy.component);
+        }
         state.replace_toml(disk, &path, policy)?;
         // Noted second: after a crash in between, the policy in force counts as used nevertheless.
         self.note_used_locked(policy)

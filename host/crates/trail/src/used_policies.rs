@@ -33,7 +33,7 @@ pub struct UsedPolicies {
     used: Vec<DecidedBy>,
     #[serde(default)]
     distrusted: Vec<Distrusted>,
-    /// The files of secret settings, by what stands for their values in kept settings.
+    /// The files of secret settings, by the tag that replaces the value in the kept settings.
     #[serde(default)]
     secret_files: BTreeMap<String, PathBuf>,
 }
@@ -62,9 +62,16 @@ impl UsedPolicies {
         self.distrusted.iter().map(|one| &*one.policy)
     }
 
-    /// The file that holds the value of a secret setting, by what stands for the value in kept settings.
+    /// The file that holds the value of a secret setting, by the tag that replaces the value in the kept settings.
     pub fn secret_file(&self, tag: &str) -> Option<&Path> {
         self.secret_files.get(tag).map(PathBuf::as_path)
+    }
+
+    /// Ends the distrust of a policy. Returns whether anything changed.
+    fn trust(&mut self, policy: &str) -> bool {
+        let before = self.distrusted.len();
+        self.distrusted.retain(|one| one.policy != policy);
+        self.distrusted.len() != before
     }
 
     /// Adds a policy with its settings. Returns whether anything changed.
@@ -121,14 +128,15 @@ impl Trail {
     }
 
     /// Excludes a policy: it is no longer asked about entries that it decided, until it is put in force again.
-    /// Durable on return.
+    /// `default` is the digest of the policy that decides if none was put in force. Durable on return.
     ///
     /// # Errors
     ///
     /// Those of any writing; [`TrailError::Invalid`] if the policy is in force.
-    pub fn distrust(&self, policy: &str, now: Timestamp) -> Result<(), TrailError> {
+    pub fn distrust(&self, policy: &str, default: &str, now: Timestamp) -> Result<(), TrailError> {
         let in_force = self.in_force()?;
-        if in_force.is_some_and(|in_force| in_force.component == policy) {
+        let in_force = in_force.map_or(default.to_owned(), |in_force| in_force.component);
+        if in_force == policy {
             return Err(TrailError::Invalid(format!(
                 "the policy {policy} is in force: activate another one first"
             )));
@@ -181,11 +189,14 @@ impl TrailInner {
     /// Notes that a policy is put in force, which ends a distrust. The caller holds the lock.
     pub(crate) fn note_used_locked(&self, in_force: &PolicyInForce) -> Result<(), TrailError> {
         self.change_used_locked(|used| {
-            let before = used.distrusted.len();
-            used.distrusted
-                .retain(|one| one.policy != in_force.component);
-            used.add(decided_by(in_force)) || used.distrusted.len() != before
+            let is_trusted_again = used.trust(&in_force.component);
+            used.add(decided_by(in_force)) || is_trusted_again
         })
+    }
+
+    /// Ends the distrust of a policy. The caller holds the lock.
+    pub(crate) fn end_distrust_locked(&self, policy: &str) -> Result<(), TrailError> {
+        self.change_used_locked(|used| used.trust(policy))
     }
 
     fn change_used_locked(

@@ -109,6 +109,8 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
         repository.algorithm,
         external_objects_reason(&repository, &alternates),
     );
+    // Read before the refs, so that the list is never newer than the audited tip.
+    let served = repository.served_refs();
     let refs = Refs::load(&repository)?;
     let chosen = trails::choose(&repository, &refs, &context, options.reference.as_deref())?;
     let (reference, passed, tip) = (chosen.name, chosen.passed, chosen.tip);
@@ -117,10 +119,13 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     }
     let shallow = repository.shallow()?;
     hidden::find(&repository, &refs, &context.findings, &alternates, &shallow)?;
-    hidden::find_shadows(&refs, &context, &reference, &passed, tip);
-    hidden::find_files(&repository, &refs, &context, tip);
     let mut names = refs.aliases(reference.as_bytes());
+    names.extend(passed);
     names.push(reference.as_bytes().to_vec());
+    names.sort_unstable();
+    names.dedup();
+    hidden::find_shadows(&refs, &context, &names, tip);
+    hidden::find_files(&repository, &refs, &context, tip);
     hidden::find_in_store(&context);
     match Graph::open(&repository) {
         Ok(graph) => context.graph = graph,
@@ -128,10 +133,10 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     }
     drop(refs);
     let since = since::load(options)?;
-    let kept = Sources::open(options)?;
+    let sources = Sources::open(options)?;
     let own = [
         signatures::visitor(options)?,
-        checkpoints::visitor(options, &kept)?,
+        checkpoints::visitor(options, &sources)?,
         since::visitor(since.as_ref(), options)?,
     ];
     let visitors: Vec<&dyn Visitor> = own.iter().map(AsRef::as_ref).collect();
@@ -149,10 +154,10 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
                 threads,
                 until,
                 // The tree over all entries needs their numbers.
-                ahead: !options.visitors.is_empty() || !kept.is_empty(),
+                ahead: !options.visitors.is_empty() || !sources.is_empty(),
             };
             let mut walked = if options.in_order || options.after.is_some() {
-                let after = since_commit(&repository, options)?;
+                let after = after_commit(&repository, options)?;
                 let gone = options.after.clone().unwrap_or_default();
                 history::walk_in_order(&context, tip, &how, after, options.progress)
                     .ok_or(VerifyError::NotInHistory(gone))?
@@ -170,7 +175,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
                 walk::chain::note_ahead(&context, &walked.chain, now);
             }
             show_border(&context, &walked.chain);
-            hidden::find_served(&repository, &context, &names, &walked.chain);
+            hidden::find_served(&context, served, &names, &walked.chain);
             walked
         }
     };
@@ -179,7 +184,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
         reference: &reference,
         chain: &walked.chain,
     };
-    let copies = kept.copies.iter();
+    let copies = sources.copies.iter();
     let copies = copies.map(|path| against::compare(path, &context, &audited));
     let copies = copies.collect::<Result<Vec<_>, _>>()?;
     let walk = Walk {
@@ -199,7 +204,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
     let before = since.as_ref().map_or(0, |since| since.size());
     let mut claims = claims::structural(context.findings.take(), walked.tally.entries + before);
     claims.extend(others);
-    let given = kept.of_trail().given.iter();
+    let given = sources.of_trail().given.iter();
     let given: Vec<_> = given
         .chain(since.iter().map(|since| &since.given))
         .collect();
@@ -256,7 +261,7 @@ fn show_border(context: &Context<'_>, chain: &Chain) {
 }
 
 /// The commit after which the audit starts, if it does not cover all of history.
-fn since_commit(repository: &Repository, options: &Options<'_>) -> Result<Option<Id>, VerifyError> {
+fn after_commit(repository: &Repository, options: &Options<'_>) -> Result<Option<Id>, VerifyError> {
     let Some(name) = &options.after else {
         return Ok(None);
     };

@@ -27,13 +27,13 @@ pub(crate) const TITLE: &str = "extends every checkpoint";
 /// The key cannot be used.
 pub(crate) fn visitor<'a>(
     options: &Options<'_>,
-    kept: &'a Sources,
+    sources: &'a Sources,
 ) -> Result<Box<dyn Visitor + 'a>, VerifyError> {
     let key = options.checkpoint_key.as_deref().map(parse_key);
     let key = key.transpose()?;
     let asked = options.require.checkpoint || key.is_some();
     Ok(Box::new(Checkpoints {
-        kept,
+        sources,
         key,
         asked: asked && options.since.is_none(),
         seen: Mutex::default(),
@@ -52,7 +52,7 @@ pub(crate) fn load(path: &Path) -> Result<Vec<GivenCheckpoint>, VerifyError> {
 }
 
 struct Checkpoints<'a> {
-    kept: &'a Sources,
+    sources: &'a Sources,
     key: Option<NoteKey>,
     /// Whether a checkpoint is required.
     asked: bool,
@@ -98,7 +98,7 @@ impl Visitor for Checkpoints<'_> {
         let is_whole = walk.cut.is_none() && walk.until.is_none();
         let own = walk.trail_id.map(str::to_owned);
         let own = own.or_else(|| is_whole.then(first)?);
-        self.kept.choose(own.as_deref());
+        self.sources.choose(own.as_deref());
         if self.given().is_empty() {
             return;
         }
@@ -162,12 +162,12 @@ impl Visitor for Checkpoints<'_> {
 
 impl Checkpoints<'_> {
     fn given(&self) -> &[GivenCheckpoint] {
-        &self.kept.of_trail().given
+        &self.sources.of_trail().given
     }
 
     /// The verdict if there is no checkpoint of the trail.
     fn verdict_on_nothing(&self, walk: &Walk<'_>) -> Verdict {
-        let missing = self.kept.of_trail().missing.first().cloned();
+        let missing = self.sources.of_trail().missing.first().cloned();
         if missing.is_none() && !self.asked {
             return Verdict::NotAsked {
                 why: "nothing here shows that no entry was removed from the end",
@@ -222,7 +222,7 @@ impl Checkpoints<'_> {
             ));
         }
         if let (Verdict::Holds, Some(missing)) =
-            (&claim.verdict, self.kept.of_trail().missing.first())
+            (&claim.verdict, self.sources.of_trail().missing.first())
         {
             let missing = missing.clone();
             claim.verdict = Verdict::NotShown { missing };

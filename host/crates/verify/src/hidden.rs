@@ -106,21 +106,15 @@ pub(crate) fn find_in_store(context: &Context<'_>) {
 }
 
 /// Finds other refs that git uses when a person calls the trail's branch by a short name: `git log audit` shows a tag
-/// of that name.
+/// of that name. `names` has the branch and the refs that lead to it.
 pub(crate) fn find_shadows(
     refs: &Refs<'_>,
     context: &Context<'_>,
-    reference: &str,
-    passed: &[Vec<u8>],
+    names: &[Vec<u8>],
     tip: Option<Id>,
 ) {
     find_shadows_of_head(refs, context);
-    let mut names = refs.aliases(reference.as_bytes());
-    names.extend_from_slice(passed);
-    names.push(reference.as_bytes().to_vec());
-    names.sort_unstable();
-    names.dedup();
-    for name in &names {
+    for name in names {
         // Symbolic refs whose names are not UTF-8 were never short names of the trail.
         if let Ok(name) = std::str::from_utf8(name) {
             find_shadows_of(refs, context, name, tip);
@@ -128,15 +122,11 @@ pub(crate) fn find_shadows(
     }
 }
 
+/// Where git looks for a short name, in order. Below `refs/remotes/` it also tries `HEAD` of a remote of that name.
+const PREFIXES: [&str; 5] = ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"];
+
 /// Finds the ref that git uses in place of `HEAD`, if `HEAD` names a branch without a commit.
 fn find_shadows_of_head(refs: &Refs<'_>, context: &Context<'_>) {
-    const TRIED: [&str; 5] = [
-        "refs/HEAD",
-        "refs/tags/HEAD",
-        "refs/heads/HEAD",
-        "refs/remotes/HEAD",
-        "refs/remotes/HEAD/HEAD",
-    ];
     let has_commit = |name: &str| {
         let found = refs.resolve(name.as_bytes()).ok().flatten();
         found.is_some_and(|found| found.id.is_some())
@@ -144,7 +134,9 @@ fn find_shadows_of_head(refs: &Refs<'_>, context: &Context<'_>) {
     if has_commit("HEAD") {
         return;
     }
-    for name in TRIED.iter().filter(|name| has_commit(name)) {
+    let tried = PREFIXES[1..].iter().map(|prefix| format!("{prefix}HEAD"));
+    let tried = tried.chain(["refs/remotes/HEAD/HEAD".to_owned()]);
+    for name in tried.filter(|name| has_commit(name)) {
         let what = format!(
             "`HEAD` names no commit, so git shows the ref {} in its place",
             quote(name.as_bytes())
@@ -167,9 +159,9 @@ fn find_shadows_of(refs: &Refs<'_>, context: &Context<'_>, reference: &str, tip:
         };
         if shown.is_none() || shown != tip {
             let what = format!(
-                "the ref {} makes git show another commit in place of the branch where it is called {}",
-                quote(name.as_bytes()),
-                quote(short.as_bytes())
+                "for the short name {} git uses the ref {}, which is another commit than the branch",
+                quote(short.as_bytes()),
+                quote(name.as_bytes())
             );
             context.findings.broken_anywhere(Rule::Hidden, what);
         }
@@ -178,13 +170,12 @@ fn find_shadows_of(refs: &Refs<'_>, context: &Context<'_>, reference: &str, tip:
 
 /// The short names of a ref, with the names that git tries before it, in git's order.
 fn competing_names(reference: &str) -> Vec<(String, String)> {
-    let prefixes = ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"];
     let mut names = Vec::new();
-    for short in prefixes[1..]
+    for short in PREFIXES[1..]
         .iter()
         .filter_map(|prefix| reference.strip_prefix(prefix))
     {
-        let tried = prefixes.iter().map(|prefix| format!("{prefix}{short}"));
+        let tried = PREFIXES.iter().map(|prefix| format!("{prefix}{short}"));
         names.extend(
             tried
                 .take_while(|name| name != reference)

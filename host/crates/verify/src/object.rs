@@ -58,7 +58,7 @@ impl ObjectId {
         let algorithm = match digest.len() {
             20 => Algorithm::Sha1,
             32 => Algorithm::Sha256,
-            length => panic!("no algorithm gives names of {length} bytes"),
+            length => panic!("no hash algorithm has ids of {length} bytes"),
         };
         let mut bytes = [0; 32];
         bytes[..digest.len()].copy_from_slice(digest);
@@ -167,12 +167,12 @@ impl ObjectHasher {
         let begin = name.len() + 1;
         let end = begin + digits.len() - first;
         header[begin..end].copy_from_slice(&digits[first..]);
-        let mut naming = ObjectHasher(match algorithm {
+        let mut hasher = ObjectHasher(match algorithm {
             Algorithm::Sha1 => Hasher::Sha1(sha1dc::Hasher::new()),
             Algorithm::Sha256 => Hasher::Sha256(Sha256::new()),
         });
-        naming.update(&header[..=end]);
-        naming
+        hasher.update(&header[..=end]);
+        hasher
     }
 
     /// Adds the next piece.
@@ -196,21 +196,21 @@ impl ObjectHasher {
 }
 
 /// The id of this content; `None` if it carries the marks of a SHA-1 collision attack.
-pub(crate) fn name(algorithm: Algorithm, kind: Kind, content: &[u8]) -> Option<Id> {
-    let mut naming = ObjectHasher::begin(algorithm, kind, content.len() as u64);
-    naming.update(content);
-    naming.finish()
+pub(crate) fn id_of(algorithm: Algorithm, kind: Kind, content: &[u8]) -> Option<Id> {
+    let mut hasher = ObjectHasher::begin(algorithm, kind, content.len() as u64);
+    hasher.update(content);
+    hasher.finish()
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use super::{Algorithm, Kind, ObjectId, name};
+    use super::{Algorithm, Kind, ObjectId, id_of};
 
     #[test]
-    fn names_are_those_of_git() {
+    fn ids_are_those_of_git() {
         let check = |algorithm, kind, content: &[u8], expect: &str| {
-            let id = name(algorithm, kind, content).unwrap();
+            let id = id_of(algorithm, kind, content).unwrap();
             assert_eq!(id.to_string(), expect);
             assert_eq!(ObjectId::from_hex(expect.as_bytes()), Some(id));
             assert_eq!(ObjectId::from_bytes_or_panic(id.as_slice()), id);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_names_are_read() {
+    fn only_whole_ids_are_read() {
         for bad in [
             "",
             "e69d",

@@ -124,7 +124,7 @@ pub(crate) fn check(file: &Path, bytes: &[u8], trust: &Trust<'_>) -> Result<Proo
     } else {
         Algorithm::Sha1
     };
-    let id = object::name(algorithm, Kind::Commit, proof.commit);
+    let id = object::id_of(algorithm, Kind::Commit, proof.commit);
     let commit = Commit::parse(proof.commit, algorithm.len_in_hex());
     let inclusion = match proof.leads_to_root() {
         true => Verdict::Holds,
@@ -205,8 +205,7 @@ fn check_commit_matches(proof: &Proof<'_>, commit: &Commit<'_>) -> Result<(), Ve
             "its entry is backdated: it says that it was recorded {before} s before it was committed"
         ))),
         Some(_) => Ok(()),
-    }?;
-    Ok(())
+    }
 }
 
 /// Without the key a proof shows nothing: anyone can make a tree with any entry in it.

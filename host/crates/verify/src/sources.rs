@@ -53,7 +53,7 @@ impl Sources {
     ///
     /// A file or a repository cannot be read.
     pub(crate) fn open(options: &Options<'_>) -> Result<Sources, VerifyError> {
-        let mut kept = Sources {
+        let mut sources = Sources {
             files: Vec::new(),
             repositories: Vec::new(),
             copies: Vec::new(),
@@ -61,16 +61,19 @@ impl Sources {
         };
         for path in &options.against {
             if !path.is_dir() {
-                kept.files.extend(checkpoints::load(path)?);
+                sources.files.extend(checkpoints::load(path)?);
                 continue;
             }
-            let keeper = CheckpointRepository::open(path)?;
-            if keeper.as_ref().is_none_or(|keeper| keeper.has_trail) {
-                kept.copies.push(path.clone());
+            let repository = CheckpointRepository::open(path)?;
+            if repository
+                .as_ref()
+                .is_none_or(|repository| repository.has_trail)
+            {
+                sources.copies.push(path.clone());
             }
-            kept.repositories.extend(keeper);
+            sources.repositories.extend(repository);
         }
-        Ok(kept)
+        Ok(sources)
     }
 
     /// Whether there is no source of checkpoints.
@@ -93,14 +96,14 @@ impl Sources {
             given: self.files.clone(),
             missing: Vec::new(),
         };
-        for keeper in &self.repositories {
-            let path = quote(keeper.path.as_os_str().as_encoded_bytes());
-            match keeper.of(trail) {
+        for repository in &self.repositories {
+            let path = quote(repository.path.as_os_str().as_encoded_bytes());
+            match repository.of(trail) {
                 Ok(found) if !found.is_empty() => ours.given.extend(found),
                 // It is a copy of the trail, with the checkpoints of other trails.
-                Ok(_) if keeper.has_trail => {}
+                Ok(_) if repository.has_trail => {}
                 Ok(_) => ours.missing.push(format!(
-                    "a checkpoint of this trail in {path}, which has those of others"
+                    "a checkpoint of this trail in {path}; it has only checkpoints of other trails"
                 )),
                 Err(why) => ours
                     .missing
@@ -124,12 +127,12 @@ pub(crate) fn newest(path: &Path) -> Result<Option<GivenCheckpoint>, VerifyError
         return Ok(checkpoints::load(path)?.pop());
     }
     let unreadable = |why: &str| trust::unreadable(path, why);
-    let Some(keeper) = CheckpointRepository::open(path)? else {
-        return Err(unreadable("keeps no checkpoints"));
+    let Some(repository) = CheckpointRepository::open(path)? else {
+        return Err(unreadable("has no checkpoints"));
     };
-    match &keeper.names().map_err(|why| unreadable(&why))?[..] {
-        [] => Err(unreadable("keeps no checkpoints")),
-        [only] => Ok(keeper
+    match &repository.names().map_err(|why| unreadable(&why))?[..] {
+        [] => Err(unreadable("has no checkpoints")),
+        [only] => Ok(repository
             .all(only)
             .map_err(|why| unreadable(&why))?
             .into_iter()

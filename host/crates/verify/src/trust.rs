@@ -1,5 +1,7 @@
 //! The keys and expectations of an audit, read from the files that the auditor named.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -71,11 +73,10 @@ pub(crate) fn signers(options: &Options<'_>) -> Result<Option<Signers>, VerifyEr
         let ring = KeyRing::open(path, program, timeout).map_err(|why| unreadable(path, why))?;
         signers.openpgp = Some(ring);
     }
-    let Some(path) = &options.allowed_signers else {
-        return Ok(Some(signers));
-    };
-    let text = String::from_utf8(read(path)?).map_err(|_| unreadable(path, "is not UTF-8"))?;
-    signers.allowed = AllowedSigners::parse(&text).map_err(|why| unreadable(path, why))?;
+    if let Some(path) = &options.allowed_signers {
+        let text = String::from_utf8(read(path)?).map_err(|_| unreadable(path, "is not UTF-8"))?;
+        signers.allowed = AllowedSigners::parse(&text).map_err(|why| unreadable(path, why))?;
+    }
     if let Some(path) = &options.revoked_signers {
         let revoked = signers.allowed.revoke(&read(path)?);
         revoked.map_err(|why| unreadable(path, why))?;
@@ -86,7 +87,7 @@ pub(crate) fn signers(options: &Options<'_>) -> Result<Option<Signers>, VerifyEr
 /// An OpenPGP program takes about ten milliseconds, or a second on a busy machine.
 const OPENPGP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest list of signers, in bytes.
+/// The largest list of keys or file of checkpoints, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
 
 /// Reads a file that the auditor named.
@@ -96,9 +97,10 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, VerifyError> {
 
 /// Reads a file of at most `most` bytes.
 pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, VerifyError> {
-    let length = std::fs::metadata(path).map(|metadata| metadata.len());
-    match length.and_then(|length| Ok((length, std::fs::read(path)?))) {
-        Ok((length, bytes)) if length <= most => Ok(bytes),
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(_) if bytes.len() as u64 <= most => Ok(bytes),
         Ok(_) => Err(unreadable(path, "is too long")),
         Err(error) => Err(unreadable(path, format!("cannot be read: {error}"))),
     }

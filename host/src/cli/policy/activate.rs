@@ -10,7 +10,7 @@ use crate::cli::exit::{Exit, UsageError};
 use crate::cli::output::{BAD, FAINT, GOOD, SCHEMA, UNSURE, paint};
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::Line;
-use crate::policies::{self, PolicyWithSettings};
+use crate::policies::{self, MissingKey, PolicyWithSettings};
 use crate::policy::Allocation;
 
 /// Put a policy in force on a trail
@@ -20,7 +20,7 @@ use crate::policy::Allocation;
 /// the first entry that names them. Cloning or fetching a trail never puts a policy in force. `policy activate
 /// builtin` restores the built-in one.
 ///
-/// Exit codes: 0 it is in force; 3 it breaks the contract, and the previous policy stays in force; 1 could not.
+/// Exit codes: 0 it is in force; 3 it breaks the contract, and the previous policy stays in force; 1 it could not be put in force.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
@@ -63,7 +63,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
     let policy_with_settings = PolicyWithSettings {
         policy,
-        settings: args.config.settings()?,
+        settings: args.config.settings(MissingKey::Create)?,
     };
     let limits = outcome_limits(&settings)?;
     let examination = policies::examine(&policy_with_settings, &limits, &mut |_| {});

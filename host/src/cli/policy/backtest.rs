@@ -16,7 +16,7 @@ use crate::cli::show::EntryJson;
 use crate::cli::text::{Line, Lines};
 use crate::cli::time::{self, Bound};
 use crate::outcome::counted;
-use crate::policies::{Backtest, BacktestEntry, Comparison};
+use crate::policies::{Backtest, BacktestEntry, Comparison, MissingKey};
 use crate::policy::Allocation;
 
 /// Try a policy on everything that a trail has recorded
@@ -88,7 +88,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let since = time::option("--since", args.since.as_deref(), Bound::Since, started)?;
     let trail = session.trail(&settings)?;
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
-    let policy_settings = args.config.settings()?;
+    let policy_settings = args.config.settings(MissingKey::UseOnce)?;
     let limits = outcome_limits(&settings)?;
     let backtest = Backtest {
         trail: &trail,

@@ -15,6 +15,7 @@ use crate::cli::output::{BAD, FAINT, Output, SCHEMA, STRONG, paint};
 use crate::cli::session::{Session, engine, outcome_limits};
 use crate::cli::text::Line;
 use crate::outcome::{Limits, TaskOutcome, counted};
+use crate::policies::MissingKey;
 use crate::policy::{Allocation, Measurement, Policy, PolicySettings, Workload, measure};
 
 /// Measure a policy beside the built-in one
@@ -121,7 +122,10 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     )?;
     let policy = args.subject.policy.load(&engine)?;
     let builtin = Source::Builtin.load(&engine)?;
-    let (config, none) = (args.config.settings()?, PolicySettings::default());
+    let (config, none) = (
+        args.config.settings(MissingKey::UseOnce)?,
+        PolicySettings::default(),
+    );
     let time = Duration::from_secs_f64(args.seconds);
     let mut all = Vec::new();
     for workload in workloads {

@@ -16,6 +16,7 @@ use crate::cli::output::{BAD, FAINT, GOOD, Output, SCHEMA, UNSURE, paint};
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::{Line, shell_word};
 use crate::outcome::counted;
+use crate::policies::MissingKey;
 use crate::policy::{Allocation, Claim, ClaimResult, Contract, Policy, Report};
 
 /// Check a policy against the contract for policies, without a test file
@@ -78,7 +79,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     }
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
     let contract = Contract {
-        settings: args.config.settings()?,
+        settings: args.config.settings(MissingKey::UseOnce)?,
         limits,
         documents,
         hostile: args.hostile,
@@ -159,7 +160,7 @@ fn json<'a>(
         .map(|(claim, kept)| ClaimJson {
             name: claim.name,
             title: claim.title,
-            standing: claim.standing.name(),
+            standing: claim.result.name(),
             detail: &claim.detail,
             kept: kept.as_ref().map(|path| path.display().to_string()),
         });
@@ -178,7 +179,7 @@ fn json<'a>(
 
 /// Prints one claim for people.
 pub(super) fn print_claim(claim: &Claim, output: &mut Output) -> io::Result<()> {
-    let (style, word) = match claim.standing {
+    let (style, word) = match claim.result {
         ClaimResult::Holds => (GOOD, "holds"),
         ClaimResult::Broken => (BAD, "BROKEN"),
         ClaimResult::NotShown => (UNSURE, "not shown"),

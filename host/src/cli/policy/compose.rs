@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use compose::{Part, PartName};
+use compose::{NameError, Part, PartName};
 use serde::Serialize;
 
 use super::subject::Source;
@@ -99,9 +99,13 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 /// Reads one part. Included policies are layers unless they are the last part.
 fn part(argument: &OsString, is_last: bool) -> anyhow::Result<Part> {
     let text = argument.to_str();
+    // A file may have an equals sign in its name.
     let named = text
+        .filter(|text| !Path::new(text).exists())
         .and_then(|text| text.split_once('='))
-        .and_then(|(name, rest)| Some((PartName::parse(name).ok()?, rest)));
+        .map(|(name, rest)| Ok((PartName::parse(name)?, rest)))
+        .transpose()
+        .map_err(|error: NameError| UsageError(error.to_string()))?;
     let (name, source) = match named {
         Some((name, rest)) => (Some(name), Source::from(OsString::from(rest))),
         None => (None, Source::from(argument.clone())),
@@ -117,7 +121,7 @@ fn part(argument: &OsString, is_last: bool) -> anyhow::Result<Part> {
     let name = match name {
         Some(name) => name,
         None => PartName::of_file(&stem)
-            .map_err(|error| UsageError(format!("{error}; name it with NAME=FILE")))?,
+            .map_err(|error| UsageError(format!("{error}; give it another one with NAME=FILE")))?,
     };
     let layer = match &source {
         Source::Bundled(name, _) if !is_last => Policy::bundled_layers()

@@ -9,6 +9,8 @@ use crate::cli::output::{GOOD, SCHEMA, paint};
 use crate::cli::session::Session;
 use crate::cli::text::Line;
 use crate::config::Settings;
+use crate::outcome::digest::sha256;
+use crate::policy::Policy;
 
 /// No longer ask a former policy about the entries that it decided
 ///
@@ -16,7 +18,7 @@ use crate::config::Settings;
 /// same. This holds for policies that were used on this machine, and for included ones. A distrusted policy is not
 /// asked: such an outcome is then conflicting. `policy activate` ends the distrust.
 ///
-/// Exit codes: 0 it is distrusted; 2 it is in force; 1 could not.
+/// Exit codes: 0 it is distrusted; 2 it is in force; 1 it could not be distrusted.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The policy's digest, as `policy log` shows it
@@ -48,16 +50,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     }
     let settings = session.settings(Settings::default())?;
     let trail = session.trail(&settings)?;
-    if trail
-        .in_force()?
-        .is_some_and(|in_force| in_force.component == *digest)
-    {
-        return Err(UsageError(format!(
-            "the policy {digest} is in force: activate another one first"
-        ))
-        .into());
-    }
-    trail.distrust(digest, session.clock.now())?;
+    let default = sha256(Policy::builtin_component());
+    trail.distrust(digest, &default, session.clock.now())?;
     let output = &mut session.output;
     if output.is_json() {
         output.object(&Distrusted {

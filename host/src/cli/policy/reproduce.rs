@@ -12,7 +12,9 @@ use crate::cli::session::{Session, engine, setting};
 use crate::cli::text::{Line, shell_word};
 use crate::config::Settings;
 use crate::outcome::counted;
-use crate::policies::{NotShown, ReproduceReport, Reproduction, read_secret_setting, reproduce};
+use crate::policies::{
+    MissingKey, NotShown, ReproduceReport, Reproduction, read_secret_setting, reproduce,
+};
 use crate::policy::Allocation;
 
 /// Repeat every decision of a trail
@@ -65,7 +67,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let decisions = trail.decisions()?.collect::<Result<Vec<_>, _>>()?;
     let mut progress = Progress::new(Some(decisions.len() as u64), session);
     let secrets = args.secrets.iter();
-    let secrets = secrets.map(|(_, file)| read_secret_setting(Path::new(file)));
+    let secrets = secrets.map(|(_, file)| read_secret_setting(Path::new(file), MissingKey::Refuse));
     let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
     let found = reproduce(&trail, &engine, secrets, decisions, |done| {
         progress.reach(done, done, "entries");

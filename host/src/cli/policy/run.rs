@@ -11,6 +11,7 @@ use super::subject::{ConfigFlags, Subject};
 use crate::cli::exit::{Exit, UsageError, cannot_read};
 use crate::cli::session::{Session, outcome_limits};
 use crate::config::Settings;
+use crate::policies::MissingKey;
 use crate::policy::{Allocation, Call, Recording, Replay, Trial};
 
 /// Call a policy once without a trail; nothing is recorded
@@ -63,7 +64,7 @@ fn fresh(args: &Args, settings: &Settings, session: &mut Session) -> anyhow::Res
         Some(path) => given::existing(path, &outcome.task_id)?,
         None => None,
     };
-    let policy_settings = args.config.settings()?;
+    let policy_settings = args.config.settings(MissingKey::UseOnce)?;
     let now = given::now(args.now.as_deref(), session)?;
     let policy = args.subject.load(settings, Allocation::OnDemand, session)?;
     let trial = Trial {
@@ -99,7 +100,7 @@ fn replay(
     let mut replay: Replay = recording
         .replay(&outcome_limits(settings)?)
         .map_err(wrong)?;
-    let given = args.config.settings()?;
+    let given = args.config.settings(MissingKey::UseOnce)?;
     if !given.is_empty() {
         replay.settings = given;
     }

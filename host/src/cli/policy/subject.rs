@@ -11,7 +11,7 @@ use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::session::{Session, engine, setting};
 use crate::cli::text::Line;
 use crate::config::{ConfigError, Settings};
-use crate::policies::read_secret_setting;
+use crate::policies::{MissingKey, read_secret_setting};
 use crate::policy::{Allocation, Engine, Policy, PolicySettings};
 
 /// A policy as the command line names it: `builtin`, `builtin:NAME`, or a component's file (`./builtin` for a file of
@@ -108,8 +108,9 @@ pub struct ConfigFlags {
         value_parser = setting
     )]
     settings: Vec<(String, String)>,
-    /// Give the policy the text of this file as a secret setting; can be repeated. Its value is shown nowhere, and an
-    /// entry that would contain it is refused. A random key is kept in FILE.key
+    /// Give the policy the text of this file as a secret setting; can be repeated. Its value is never shown, and an
+    /// entry that would contain it is refused. Parts and encodings of the value are not recognised. `activate` keeps a
+    /// random key in FILE.key
     #[arg(long = "secret-setting", value_name = "NAME=FILE", value_parser = setting)]
     secrets: Vec<(String, String)>,
 }
@@ -123,16 +124,16 @@ impl ConfigFlags {
     }
 
     /// The settings to give to the policy. Reads the files of secret settings.
-    pub fn settings(&self) -> anyhow::Result<PolicySettings> {
+    pub fn settings(&self, missing: MissingKey) -> anyhow::Result<PolicySettings> {
         let values = self.settings.iter().cloned().collect::<BTreeMap<_, _>>();
         let mut secrets = BTreeMap::new();
         for (name, file) in &self.secrets {
-            secrets.insert(name.clone(), read_secret_setting(Path::new(file))?);
+            secrets.insert(name.clone(), read_secret_setting(Path::new(file), missing)?);
         }
         Ok(PolicySettings::with_secrets(values, secrets))
     }
 
-    /// The files of the secret settings, by what stands for their values.
+    /// The files of the secret settings, by the tags that replace their values in the kept settings.
     pub fn secret_files(
         &self,
         settings: &PolicySettings,
@@ -169,7 +170,7 @@ pub fn unasked<'g, 'a>(
         known.join(", ")
     };
     Some(format!(
-        "the policy did not ask for the setting {}: is that its name? It asked for {known}.",
+        "the policy did not ask for the setting {}: is the name misspelt? It asked for {known}.",
         unasked.join(", ")
     ))
 }

@@ -90,7 +90,7 @@ pub fn gather(
     if let Some((listen_text, admin)) = &admin {
         tokens.suffice_for(admin, listen_text)?;
     }
-    let trail = begun(settings, session, &mut notes)?;
+    let trail = open_or_start_trail(settings, session, &mut notes)?;
     let store = match &settings.store {
         Some(url) => place(url, settings)?,
         None => StoreUrl::beside_trail(trail.common_dir()),
@@ -211,7 +211,11 @@ pub fn service_limits(settings: &Settings, documents: &outcome::Limits) -> Limit
 }
 
 /// The repository's trail. If there is none, begins one on a separate ref, because a service leaves work trees alone.
-fn begun(settings: &Settings, session: &Session, notes: &mut Vec<String>) -> anyhow::Result<Trail> {
+fn open_or_start_trail(
+    settings: &Settings,
+    session: &Session,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<Trail> {
     let directory = &session.directory;
     let trail = session.trail(settings).map_err(|error| match error {
         TrailError::NoRepository(_) => anyhow::anyhow!(
@@ -240,7 +244,7 @@ fn begun(settings: &Settings, session: &Session, notes: &mut Vec<String>) -> any
     drop(trail);
     let (trail, _) = Trail::init(directory, options)?;
     notes.push(format!(
-        "this repository had no trail: one was begun on {}, and the work tree is left alone",
+        "this repository had no trail: a trail was started on {}, and the work tree is left alone",
         trail.reference()
     ));
     Ok(trail)

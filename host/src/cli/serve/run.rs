@@ -177,7 +177,8 @@ impl ServiceRun {
         say(Message::Watch(orchestrator.clone()));
         // Lives until the end of this function, where a checkpoint in progress is finished.
         let checkpoint_job = parts.checkpoint_job;
-        let _keeper = checkpoint_job.map(|checkpoint_job| checkpoint_job.start(&orchestrator));
+        let _periodic_checkpoints =
+            checkpoint_job.map(|checkpoint_job| checkpoint_job.start(&orchestrator));
         gate.open(orchestrator.clone());
         let mut settings = parts.reload;
         say(Message::Listening(

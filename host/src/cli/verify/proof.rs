@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Args, outcome_line, print_claims};
+use super::{Args, print_claims, result_line};
 use crate::cli::exit::{Exit, check_exists};
 use crate::cli::output::{FAINT, SCHEMA, STRONG, paint};
 use crate::cli::session::Session;
@@ -15,7 +15,8 @@ use crate::verify::{self, AuditResult, ProofReport};
 #[derive(Serialize)]
 struct Checked<'a> {
     schema: u32,
-    outcome: AuditResult,
+    #[serde(rename = "outcome")]
+    result: AuditResult,
     #[serde(flatten)]
     report: &'a ProofReport,
 }
@@ -25,15 +26,15 @@ pub(super) fn run(file: &Path, args: &Args, session: &mut Session) -> anyhow::Re
     check_exists("the proof", file)?;
     let options = args.flags.options(session)?;
     let report = verify::verify_proof(file, &options)?;
-    let outcome = report.result();
+    let result = report.result();
     let output = &mut session.output;
     if output.is_json() {
         output.object(&Checked {
             schema: SCHEMA,
-            outcome,
+            result,
             report: &report,
         })?;
-        return Ok(Exit::of_audit(outcome));
+        return Ok(Exit::of_audit(result));
     }
     writeln!(
         output,
@@ -56,6 +57,6 @@ pub(super) fn run(file: &Path, args: &Args, session: &mut Session) -> anyhow::Re
     }
     writeln!(output)?;
     print_claims(&report.claims, output)?;
-    writeln!(output, "{}", outcome_line(outcome, "proof"))?;
-    Ok(Exit::of_audit(outcome))
+    writeln!(output, "{}", result_line(result, "proof"))?;
+    Ok(Exit::of_audit(result))
 }

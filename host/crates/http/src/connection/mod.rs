@@ -302,7 +302,7 @@ mod tests {
             grace,
         );
         let ended = tokio::time::timeout(Duration::from_secs(60), served).await;
-        ended.expect("nobody is waited for");
+        ended.expect("no connection is waited for");
     }
 
     #[test]

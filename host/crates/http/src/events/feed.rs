@@ -38,7 +38,7 @@ const PACE: Duration = Duration::from_millis(10);
 /// How long to wait after a failure to read the trail.
 pub const PAUSE: Duration = Duration::from_secs(1);
 
-/// By how many steps of `nice` following has lower priority, even than committing: a late event harms nobody.
+/// How many `nice` steps the follower thread is below the committer: a late event does no harm.
 const NICER: i32 = 12;
 
 /// The most bytes, over all followers that are catching up, that are read and not sent.

@@ -129,19 +129,33 @@ impl Expectations {
         if let Some(rule) = &self.entry {
             found.extend(rule.check(call, directory)?);
         }
-        if let Some(entry) = call.entry() {
-            let entry = String::from_utf8_lossy(entry);
-            for text in &self.entry_lacks {
-                found.extend(lacks::place(&entry, text).map(|place| Mismatch::Fails {
-                    what: "entry",
-                    how: format!("contains {text:?} {place}, which it must not"),
-                }));
+        match call.entry() {
+            Some(entry) => {
+                let entry = String::from_utf8_lossy(entry);
+                for text in &self.entry_lacks {
+                    found.extend(lacks::place(&entry, text).map(|place| Mismatch::Fails {
+                        what: "entry",
+                        how: format!("contains {text:?} {place}, which it must not"),
+                    }));
+                }
             }
+            // A policy that records nothing has not shown that it leaves the text out.
+            None if !self.entry_lacks.is_empty() && self.result.is_none() => {
+                found.push(no_entry(call));
+            }
+            None => {}
         }
         if let Some(rule) = &self.log {
             found.extend(rule.check(call));
         }
         Ok(found)
+    }
+}
+
+fn no_entry(call: &Call) -> Mismatch {
+    Mismatch::Fails {
+        what: "entry",
+        how: format!("there is none: the result is {}", describe_result(call)),
     }
 }
 
@@ -243,8 +257,7 @@ impl EntryRule {
     fn check(&self, call: &Call, directory: &Path) -> Result<Vec<Mismatch>, CaseError> {
         let what = "entry";
         let Some(entry) = call.entry() else {
-            let how = format!("there is none: the result is {}", describe_result(call));
-            return Ok(vec![Mismatch::Fails { what, how }]);
+            return Ok(vec![no_entry(call)]);
         };
         let actual = String::from_utf8_lossy(entry);
         let expected = match self {

@@ -62,7 +62,7 @@ pub(super) fn records(tested: &mut TestedPolicy<'_>) -> Result<CheckResult, Brea
     match first {
         Some((how, input)) if refused.len() == total => {
             let how = format!(
-                "none of {} is recorded; the first: {how}. A policy that needs settings gets them with --config",
+                "none of {} is recorded; the first: {how}. A policy that needs settings gets them with --setting",
                 counted(total, "outcome", "outcomes")
             );
             Err(tested.breach(how, input))

@@ -71,7 +71,7 @@ pub struct Claim {
     /// The property, as a sentence.
     pub title: &'static str,
     /// Whether it holds.
-    pub standing: ClaimResult,
+    pub result: ClaimResult,
     /// What was checked, or what is wrong.
     pub detail: String,
     /// A call that breaks the claim, for `policy run --replay`.
@@ -110,7 +110,7 @@ impl Report {
     pub fn broken(&self) -> impl Iterator<Item = &Claim> {
         self.claims
             .iter()
-            .filter(|claim| claim.standing == ClaimResult::Broken)
+            .filter(|claim| claim.result == ClaimResult::Broken)
     }
 }
 
@@ -187,7 +187,7 @@ impl Contract {
         for (name, title, check) in CLAIMS {
             let tried = check(&mut tested)
                 .unwrap_or_else(|(detail, recording)| CheckResult::Broken(detail, recording));
-            let (standing, detail, recording) = match tried {
+            let (result, detail, recording) = match tried {
                 CheckResult::Holds(detail) => (ClaimResult::Holds, detail, None),
                 CheckResult::Broken(detail, recording) => (ClaimResult::Broken, detail, recording),
                 CheckResult::NotShown(detail) => (ClaimResult::NotShown, detail, None),
@@ -195,7 +195,7 @@ impl Contract {
             let claim = Claim {
                 name,
                 title,
-                standing,
+                result,
                 detail,
                 recording: recording.map(|recording| *recording),
             };

@@ -14,7 +14,7 @@ use trail::{PolicyInForce, Trail, TrailError};
 /// The result of examining a policy with its settings.
 #[derive(Debug)]
 pub struct Examination {
-    /// What the contract's claims came to.
+    /// The result of each claim of the contract.
     pub report: Report,
     /// The settings that the policy was given and never asked for: their names may be misspelt.
     pub unread_settings: Vec<String>,
@@ -52,28 +52,28 @@ impl fmt::Display for Objection {
                 };
                 write!(
                     out,
-                    "it did not ask for the setting `{name}`: is that its name? It asked for {asked}"
+                    "it did not ask for the setting `{name}`: is the name misspelt? It asked for {asked}"
                 )
             }
         }
     }
 }
 
-/// Tries the contract on a policy with its settings, and looks which settings it asks for. Changes nothing.
+/// Tries the contract on a policy with its settings, and notes which settings it asks for. Changes nothing.
 ///
-/// Calls the policy some thousand times. `called` runs after each claim, so that a watchdog can see progress.
+/// Calls the policy several thousand times. `called` runs after each claim, so that a watchdog can see progress.
 pub fn examine(
-    deciding: &PolicyWithSettings,
+    policy_with_settings: &PolicyWithSettings,
     limits: &Limits,
     called: &mut dyn FnMut(&Claim),
 ) -> Examination {
     let contract = Contract {
-        settings: deciding.settings.clone(),
+        settings: policy_with_settings.settings.clone(),
         limits: limits.clone(),
         ..Contract::default()
     };
-    let report = contract.check(&deciding.policy, called);
-    let unread_settings = deciding
+    let report = contract.check(&policy_with_settings.policy, called);
+    let unread_settings = policy_with_settings
         .settings
         .names()
         .map(str::to_owned)
@@ -140,5 +140,5 @@ pub fn activate_despite(
         overridden: overridden.iter().map(ToString::to_string).collect(),
     };
     let is_default = policy.is_builtin() && settings.is_empty();
-    trail.set_policy_in_force((!is_default).then_some(&in_force))
+    trail.set_policy_in_force(&in_force, is_default)
 }

@@ -17,7 +17,7 @@ pub use gate::{Examination, Objection, activate, activate_despite, examine};
 pub use recorded::RecordedOutcome;
 pub use reproduce::{NotShown, ReproduceReport, Reproduction, reproduce};
 
-pub use secret_file::{SecretFileError, read_secret_setting};
+pub use secret_file::{MissingKey, SecretFileError, read_secret_setting};
 
 use outcome::clock::Timestamp;
 use outcome::digest::sha256;

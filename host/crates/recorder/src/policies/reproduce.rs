@@ -67,9 +67,8 @@ struct ReproduceInput {
     policy: Result<(Policy, PolicySettings), NotShown>,
 }
 
-/// Repeats these decisions of a trail, the last one first. `secrets` are the values of secret settings, beside those that
-/// are known on this machine. In the order of [`Trail::decisions`] that is the oldest.
-/// `progress` receives the number done.
+/// Repeats these decisions of a trail, in reverse order: in the order of [`Trail::decisions`] the oldest comes first.
+/// `secrets` are values of secret settings besides those known on this machine. `progress` receives the number done.
 ///
 /// # Errors
 ///

@@ -10,7 +10,7 @@ use recorder::Cause;
 /// One failed or slow checkpoint is not an alarm yet; two missing ones are.
 const MISSING: u32 = 2;
 
-/// Receives the results of the checkpoint keeper.
+/// Receives the results of `PeriodicCheckpoints`.
 pub struct CheckpointWatch {
     every: Duration,
     state: Mutex<State>,

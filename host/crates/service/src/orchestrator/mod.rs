@@ -125,6 +125,8 @@ struct Inner {
     current_policy: current_policy::CurrentPolicy,
     options: recorder::Options,
     load_policy: LoadPolicy,
+    /// Held while the policy in force changes.
+    changing_policy: tokio::sync::Mutex<()>,
     on_policy_fault: Mutex<OnPolicyFault>,
     /// How long conflicts and refusals are kept; `None` for ever.
     keep_turned_down: watch::Sender<Option<Duration>>,
@@ -149,7 +151,7 @@ struct Inner {
     recorded: Notify,
     /// How the trail is written, through any handle.
     committing: CommitterOptions,
-    /// Notifies the lease keeper that, according to the trail, another host commits.
+    /// Notifies the task that renews the lease that, according to the trail, another host commits.
     fenced: Notify,
     /// The pipeline's step counts.
     pulse: pulse::Pulse,
@@ -208,6 +210,7 @@ impl Orchestrator {
             ),
             options: options.recorder,
             load_policy: options.load_policy,
+            changing_policy: tokio::sync::Mutex::default(),
             on_policy_fault: Mutex::new(options.on_policy_fault),
             keep_turned_down: watch::Sender::new(None),
             host: options.host,

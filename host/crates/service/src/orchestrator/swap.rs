@@ -67,6 +67,8 @@ impl Orchestrator {
         wanted: RequestedPolicy,
     ) -> Result<Arc<PolicyInForce>, SwapError> {
         let inner = self.inner().clone();
+        // One at a time: otherwise the trail could note one policy while another one decides.
+        let _one = inner.changing_policy.lock().await;
         let in_force = inner.current_policy.now();
         let force = match &wanted {
             RequestedPolicy::Configured => None,
@@ -84,6 +86,7 @@ impl Orchestrator {
             None => self.try_out(&policy_with_settings).await?,
             Some(force) => {
                 let given = policy_with_settings.clone();
+                let inner = inner.clone();
                 tokio::task::spawn_blocking(move || inner.admit(&in_force, &given, force))
                     .await
                     .map_err(stopped)??;

@@ -13,7 +13,7 @@ const CHUNK: usize = 1000;
 
 /// The most entries without a row to check individually for being recorded right now. No host has more in flight at
 /// once.
-const MAX_UNDER_WAY: usize = 10_000;
+const MAX_IN_FLIGHT: usize = 10_000;
 
 /// An entry of the trail: enough to check whether a row matches.
 struct EntrySummary {
@@ -235,7 +235,7 @@ async fn find_without_row(
     let mut previous: Option<usize> = None;
     for (at, (task_id, seen)) in left.into_iter().enumerate() {
         if backlog.pending > 0
-            && at < MAX_UNDER_WAY
+            && at < MAX_IN_FLIGHT
             && let Ok(id) = TaskId::parse(&task_id)
             && layers
                 .store

@@ -61,7 +61,7 @@ impl AcceptQueue {
         tokio::spawn(async move {
             // If there are several connections, one is left for other work.
             let most = AT_ONCE.min(pool.saturating_sub(1)).max(1);
-            let under_way = Arc::new(Semaphore::new(most));
+            let slots = Arc::new(Semaphore::new(most));
             let ended = Arc::new(Notify::new());
             let mut began = Instant::now();
             let mut next: Option<PendingAccept> = None;
@@ -74,7 +74,7 @@ impl AcceptQueue {
                 if first.answer.is_closed() {
                     continue;
                 }
-                while under_way.available_permits() < most
+                while slots.available_permits() < most
                     && let Some(rest) = GATHER.checked_sub(began.elapsed())
                 {
                     tokio::select! {
@@ -82,7 +82,7 @@ impl AcceptQueue {
                         () = tokio::time::sleep(rest) => {}
                     }
                 }
-                let Ok(turn) = under_way.clone().acquire_owned().await else {
+                let Ok(slot) = slots.clone().acquire_owned().await else {
                     return;
                 };
                 let batch = next_batch(first, &mut jobs, &mut next);
@@ -90,7 +90,7 @@ impl AcceptQueue {
                 let (connections, url, ended) = (connections.clone(), url.clone(), ended.clone());
                 tokio::spawn(async move {
                     accept_batch(&connections, &url, batch).await;
-                    drop(turn);
+                    drop(slot);
                     ended.notify_one();
                 });
             }
@@ -293,7 +293,7 @@ async fn attempt(
         .collect();
     let states: HashMap<i64, State> = match repeated.is_empty() {
         true => HashMap::new(),
-        false => outbox::standing(client, url, &repeated).await?,
+        false => outbox::states_by_sequence(client, url, &repeated).await?,
     };
     let results = answers.into_iter().zip(places).zip(differ);
     let result = |((answer, place), differs): ((&str, Option<i64>), bool)| match answer {

@@ -395,7 +395,7 @@ pub(super) async fn committed(
 }
 
 /// The states of several submissions.
-pub(super) async fn standing(
+pub(super) async fn states_by_sequence(
     client: &impl GenericClient,
     url: &str,
     sequences: &[i64],

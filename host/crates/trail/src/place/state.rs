@@ -40,7 +40,7 @@ struct IdentityFile {
     reference: String,
     placement: String,
     layout: Option<String>,
-    /// Whether somebody chose the layout. Versions before 0.2 always wrote `flat`, without this member.
+    /// Whether the operator chose the layout. Versions before 0.2 always wrote `flat`, without this member.
     layout_chosen: Option<bool>,
 }
 

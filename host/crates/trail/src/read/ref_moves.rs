@@ -51,12 +51,18 @@ mod tests {
     }
 
     #[test]
-    fn movements_that_follow_each_other_are_one_and_they_are_bounded() {
+    fn consecutive_moves_are_merged_and_their_number_is_bounded() {
         let noted = RefMoves::default();
         noted.note(None, id(1));
         noted.note(Some(id(1)), id(2));
         noted.note(Some(id(5)), id(6));
-        let of = |noted: &RefMoves| noted.0.lock().expect("nobody panicked").clone();
+        let of = |noted: &RefMoves| {
+            noted
+                .0
+                .lock()
+                .expect("no thread panicked with the lock")
+                .clone()
+        };
         let first = RefMove {
             from: None,
             to: id(2),

@@ -112,9 +112,9 @@ impl Trail {
         *trail.shared().warning() = kept.err();
         // A trail with entries can get another layout, but no identity.
         let is_for_layout = options.layout.is_some() && holds_entries(&trail, &identity)?;
-        let is_taken_up = trail.adopted().is_some();
-        if uuid.is_none() && options.accept_tip.is_none() && !is_for_layout && !is_taken_up {
-            // Recovery and the check for a roll-back come before the first commit, as before any other.
+        let is_adopted = trail.adopted().is_some();
+        if uuid.is_none() && options.accept_tip.is_none() && !is_for_layout && !is_adopted {
+            // Recovery and the check for a rollback come before the first commit, as before any other.
             trail.refresh()?;
             let shared = trail.shared();
             let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
@@ -164,7 +164,7 @@ fn is_repository(dir: &Path) -> bool {
 fn create_repository(dir: &Path, bare: bool, reference: Option<&str>) -> Result<(), TrailError> {
     let reference = reference.map_or_else(|| "refs/heads/main".to_owned(), full_reference);
     state::check_reference(&reference)?;
-    // `HEAD` names the trail's ref only in a bare repository. RemoteDifference `--ref` leaves a person's branch checked out.
+    // `HEAD` names the trail's ref only in a bare repository. Otherwise `--ref` leaves a person's branch checked out.
     let head = if bare || reference == "refs/heads/main" {
         reference
     } else {

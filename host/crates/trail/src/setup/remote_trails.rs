@@ -50,7 +50,7 @@ struct RemoteComparison {
     /// The state of the refs at the last comparison; `None` before the first.
     stamp: Option<RefsStamp>,
     /// Trails that have diverged from the one here.
-    parted: Vec<(String, Arc<Node>)>,
+    diverged: Vec<(String, Arc<Node>)>,
 }
 
 /// Shows whether remote-tracking refs may have changed: every change of a ref changes its directory or `packed-refs`.
@@ -78,7 +78,7 @@ impl RemoteWatch {
         shared: &TrailInner,
         task_id: &TaskId,
     ) -> Result<(), TrailError> {
-        for (remote, root) in &self.seen().parted {
+        for (remote, root) in &self.seen().diverged {
             let there = view::presence(root, task_id, &shared.repository, None)?.0;
             if matches!(there, Presence::Present { .. }) {
                 return Err(TrailError::RecordedAtRemote {
@@ -145,9 +145,9 @@ impl Trail {
                 .iter()
                 .map(|trail| {
                     let says = format!(
-                        "{} and {reference} have diverged: entries of that one are not recorded here, and `verify \
+                        "{remote} and {reference} have diverged: tasks that {remote} has are not recorded here, and `verify \
                          --against` a clone of it shows where they diverge",
-                        trail.reference
+                        remote = trail.reference
                     );
                     (true, says)
                 })
@@ -247,7 +247,7 @@ impl Writer<'_> {
         if shared.remotes.seen().stamp.as_ref() == Some(&stamp) {
             return Ok(tip);
         }
-        let mut parted = Vec::new();
+        let mut diverged = Vec::new();
         let mut now = here;
         match locate::compare_with_remotes(repository, reference, here)? {
             RemoteDifference::Nothing => {}
@@ -257,13 +257,13 @@ impl Writer<'_> {
                     // The remote has changed or removed entries, so it does not continue what was acknowledged here.
                     Err(TrailError::Altered { .. } | TrailError::RolledBack { .. }) => {
                         let tree = repository.commit(&remote.tip)?.tree;
-                        parted.push((remote.reference, tree));
+                        diverged.push((remote.reference, tree));
                     }
                     Err(error) => return Err(error),
                 }
             }
             RemoteDifference::Diverged(trails) => {
-                parted.extend(
+                diverged.extend(
                     trails
                         .into_iter()
                         .map(|trail| (trail.reference, trail.tree)),
@@ -271,10 +271,10 @@ impl Writer<'_> {
             }
         }
         let mut roots = Vec::new();
-        for (remote, tree) in parted {
+        for (remote, tree) in diverged {
             tracing::warn!(
                 remote,
-                "the trail at a remote has diverged from {reference}: its entries are not recorded here"
+                "the trail at a remote has diverged from {reference}: tasks that the remote has are not recorded here"
             );
             let raw = repository.object(gix::objs::Kind::Tree, &tree)?;
             let root = Node::new(tree, raw, 0, repository.hash, &repository.loaded)?;
@@ -282,7 +282,7 @@ impl Writer<'_> {
         }
         *shared.remotes.seen() = RemoteComparison {
             stamp: Some(stamp),
-            parted: roots,
+            diverged: roots,
         };
         Ok(Some(now))
     }

@@ -29,7 +29,7 @@ impl CommitterOptions {
             rustix::process::setpriority_process(None, (nice + self.nicer).min(19))
         });
         if let Err(error) = niced {
-            tracing::debug!(%error, "the priority of committing could not be lowered");
+            tracing::debug!(%error, "could not lower the priority of the committing thread");
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::Trail;
 
-/// The offset of the holder in the lock file, after the count of hand-overs and the number of the last turn.
+/// The offset of the holder in the lock file, after the count of handovers and the number of the last turn.
 const HOLDER_AT: u64 = 16;
 
 /// The length of the holder in bytes: a long machine name and the numbers beside it. Blanks fill the rest.
@@ -24,7 +24,7 @@ pub(crate) const HOLDER_END: u64 = HOLDER_AT + HOLDER_BYTES as u64;
 /// A process, as it describes itself under the lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Process {
-    /// The count of hand-overs when it took the lock. If the count has changed, another process has taken the lock
+    /// The count of handovers when it took the lock. If the count has changed, another process has taken the lock
     /// since.
     handovers: u64,
     pid: u32,
@@ -80,7 +80,7 @@ impl Process {
     }
 }
 
-/// Notes in the lock file that this process holds the lock, and the count of hand-overs when it took it.
+/// Notes in the lock file that this process holds the lock, and the count of handovers when it took it.
 ///
 /// Not durable, and a failure is ignored: the note is for people.
 pub(crate) fn note(lock: &File, handovers: u64) {
@@ -150,7 +150,7 @@ pub struct StuckHolder {
     pub state: HolderState,
 }
 
-/// A lock without a hand-over for less than this is in order.
+/// A lock without a handover for less than this is in order.
 const QUIET: Duration = Duration::from_millis(500);
 
 /// How long an idle holder may make others wait: it may be waiting for its disk.
@@ -285,7 +285,7 @@ fn locker(line: &str, inode: u64) -> Option<u32> {
     (is_exclusive && found == inode).then_some(pid)
 }
 
-/// The count of hand-overs in a lock file; 0 if it cannot be read.
+/// The count of handovers in a lock file; 0 if it cannot be read.
 pub(crate) fn handovers(lock: &File) -> u64 {
     let mut bytes = [0; 8];
     let read: io::Result<()> = lock.read_exact_at(&mut bytes, 0);

@@ -61,7 +61,7 @@ impl WriterLock {
                 });
             }
         }
-        count_hand_over(&lock).doing("write", &path)?;
+        count_handover(&lock).doing("write", &path)?;
         Ok(WriterLock {
             lock,
             waiting,
@@ -109,7 +109,7 @@ impl Drop for WriterLock {
     }
 }
 
-/// The offset of the last turn's number in the lock file, after the count of hand-overs.
+/// The offset of the last turn's number in the lock file, after the count of handovers.
 const TURN_AT: u64 = 8;
 
 impl WriterLock {
@@ -155,14 +155,14 @@ fn explain_denied(error: io::Error, path: &Path) -> io::Error {
 }
 
 /// Tells waiting processes that the lock has a new holder, and which.
-fn count_hand_over(lock: &File) -> io::Result<()> {
+fn count_handover(lock: &File) -> io::Result<()> {
     let count = handovers(lock).wrapping_add(1);
     lock.write_all_at(&count.to_le_bytes(), 0)?;
     holder::note(lock, count);
     Ok(())
 }
 
-/// What changes while the lock is in use: the count of hand-overs and the holder's progress.
+/// What changes while the lock is in use: the count of handovers and the holder's progress.
 fn advance(lock: &File) -> (u64, u64) {
     (handovers(lock), progress::published(lock))
 }

@@ -159,7 +159,7 @@ impl Writer<'_> {
                 // Try again before a person can notice, and commit from an index that lacks the entries. If this fails
                 // too, the receipts are due nevertheless, and the next group has to wait.
                 if let Err(error) = self.refresh() {
-                    tracing::warn!(%error, "they could not be brought up to date");
+                    tracing::warn!(%error, "the work tree or the notes about the commits could not be brought up to date");
                 }
                 self.shared.settle(&sequenced);
             }

@@ -18,7 +18,7 @@ use crate::walk::Context;
 /// trail.
 const OWN_ATTRIBUTES: &[u8] = b"/.audit/** -filter -text -ident -working-tree-encoding";
 
-/// The directories whose attributes apply to entries.
+/// The directories whose attributes apply to all entries.
 const DIRECTORIES: [&str; 3] = ["", ".audit/", ".audit/tasks/"];
 
 /// Finds these files, in the trail's tip, in the commit of `HEAD`, and in the work tree.
@@ -83,9 +83,9 @@ fn in_tree(context: &Context<'_>, commit: &Id) -> Vec<String> {
             match (node.name, path.as_str()) {
                 (b".gitattributes", _) => paths.push(format!("{path}.gitattributes")),
                 (b".mailmap", "") => paths.push(".mailmap".to_owned()),
-                (b".audit", "") => directories.push((DIRECTORIES[1].to_owned(), Some(node.id()))),
+                (b".audit", "") => directories.push((".audit/".to_owned(), Some(node.id()))),
                 (b"tasks", ".audit/") => {
-                    directories.push((DIRECTORIES[2].to_owned(), Some(node.id())));
+                    directories.push((".audit/tasks/".to_owned(), Some(node.id())));
                 }
                 _ => {}
             }

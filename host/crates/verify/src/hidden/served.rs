@@ -2,36 +2,43 @@
 //! it, while git reads the refs themselves elsewhere.
 
 use crate::findings::Rule;
+use crate::object::{Id, Kind};
 use crate::quote::quote;
-use crate::repository::Repository;
+use crate::rules::commit::Commit;
+use crate::rules::message::{self, Role};
+use crate::rules::tree::Nodes;
+use crate::store::reader::{Fault, Reader};
 use crate::walk::Context;
 use crate::walk::chain::Chain;
 
+/// The refs of the list, or why it cannot be used.
+pub(crate) type ServedRefs = Result<Vec<(Vec<u8>, Id)>, String>;
+
 /// Compares what the list says about the audited ref, or a ref that leads to it, with the audited history. `names` has
-/// these refs.
+/// these refs. The list must be read before the refs, so that it is never newer than the audited tip.
 pub(crate) fn find_served(
-    repository: &Repository,
     context: &Context<'_>,
+    served: ServedRefs,
     names: &[Vec<u8>],
     chain: &Chain,
 ) {
     let findings = &context.findings;
-    let listed = match repository.served_refs() {
-        Ok(listed) => listed,
+    let served = match served {
+        Ok(served) => served,
         Err(why) => {
             findings.broken_anywhere(Rule::Hidden, why);
             return;
         }
     };
-    for (name, id) in listed {
+    for (name, id) in served {
         // A tag has its own object, which is in no history.
         if !names.contains(&name) || name.starts_with(b"refs/tags/") {
             continue;
         }
         let name = quote(&name);
-        let shows = format!(
-            "the file `info/refs` says that {name} is {id}, which clones over plain HTTP show"
-        );
+        let shows =
+            format!("the file `info/refs` gives {id} for {name}: clones over plain HTTP get it");
+        let renew = "`git update-server-info` renews the file";
         match chain.depth_of(&id) {
             Some(0) => {}
             Some(depth) => {
@@ -41,18 +48,64 @@ pub(crate) fn find_served(
                 };
                 findings.note(
                     Rule::Hidden,
-                    format!("{shows}: it is {commits} behind; `git update-server-info` renews it"),
+                    format!("{shows}, and it is {commits} behind; {renew}"),
                 );
             }
             None if chain.cut.is_some() || chain.until.is_some() => findings.not_shown(
                 Rule::Hidden,
                 None,
-                format!("whether it is in this history: {shows}"),
+                format!(
+                    "whether {id} is in this history; the file `info/refs` gives it for {name}"
+                ),
             ),
-            None => findings.broken_anywhere(
-                Rule::Hidden,
-                format!("{shows}, and which is not in this history"),
-            ),
+            None => match outdated_reason(context, chain, id) {
+                Some(reason) => {
+                    findings.note(Rule::Hidden, format!("{shows}, but {reason}; {renew}"));
+                }
+                None => findings.broken_anywhere(
+                    Rule::Hidden,
+                    format!("{shows}, and it is not in this history"),
+                ),
+            },
         }
     }
+}
+
+/// Why a commit outside of the history may be in an honest list: `git gc` writes the list, and a person may amend or prune a
+/// commit afterwards. `None` if the commit shows other entries than the history.
+fn outdated_reason(context: &Context<'_>, chain: &Chain, served: Id) -> Option<&'static str> {
+    let mut reader = Reader::new(context.current);
+    let mut entries = None;
+    let mut next = Some(served);
+    while let Some(id) = next {
+        let content = match reader.fetch(&id, Kind::Commit) {
+            Ok(content) => content,
+            Err(Fault::Missing) if id == served => return Some("the commit is not here"),
+            Err(_) => return None,
+        };
+        let commit = Commit::parse(&content.data, context.algorithm.len_in_hex())?;
+        let here = entries_of(context, &mut reader, &commit.tree)?;
+        if *entries.get_or_insert(here) != here {
+            return None;
+        }
+        if chain.depth_of(&id).is_some() {
+            return Some("it is a person's commit that is no longer in this history");
+        }
+        if message::role(commit.message) != Role::Person {
+            return None;
+        }
+        next = commit.parents.first().copied();
+    }
+    None
+}
+
+/// The id of the directory with the entries in a tree; `Some(None)` if there is none, and `None` if the tree cannot be read.
+fn entries_of(context: &Context<'_>, reader: &mut Reader<'_>, tree: &Id) -> Option<Option<Id>> {
+    let content = reader.fetch(tree, Kind::Tree).ok()?;
+    let mut nodes = Nodes::new(&content.data, context.algorithm.len_in_bytes());
+    Some(
+        nodes
+            .find(|node| node.name == b".audit")
+            .map(|node| node.id()),
+    )
 }

@@ -2,26 +2,14 @@
 
 /// Whether git accepts this as the full name of a ref: `HEAD`, or at least two components (`git check-ref-format`).
 pub(crate) fn is_valid(name: &[u8]) -> bool {
-    if name == b"HEAD" {
-        return true;
-    }
-    let mut components = 0;
-    for component in name.split(|byte| *byte == b'/') {
-        if !is_component(component) {
-            return false;
-        }
-        components += 1;
-    }
-    components > 1 && !name.ends_with(b".") && !has_pair(name, b'@', b'{')
+    name == b"HEAD" || name.contains(&b'/') && is_valid_one_level(name)
 }
 
 /// Whether git accepts this as a name besides `HEAD`, as in `git log NAME`: one component is enough.
 pub(super) fn is_valid_one_level(name: &[u8]) -> bool {
-    !name.contains(&b'/')
-        && is_component(name)
+    name.split(|byte| *byte == b'/').all(is_component)
         && !name.ends_with(b".")
         && !has_pair(name, b'@', b'{')
-        || is_valid(name)
 }
 
 /// Whether a ref with this name belongs to one work tree: `HEAD` and similar names, and those of bisections and rebases.

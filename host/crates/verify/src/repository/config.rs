@@ -56,21 +56,16 @@ pub(super) fn open(git_dir: PathBuf, common_dir: PathBuf) -> Result<Repository, 
         settings: Vec::new(),
     };
     let own = parse(&repository.common_dir.join("config"), "config")?;
-    let format = read_extensions(&mut repository, &own)?;
+    let has_worktree_config = read_extensions(&mut repository, &own)?;
     read_settings(&mut repository, &own);
     // A work tree's own settings apply if the extension is on.
     let path = repository.git_dir.join("config.worktree");
-    if format.has_worktree_config {
+    if has_worktree_config {
         let of_work_tree = parse(&path, "config.worktree")?;
         read_settings(&mut repository, &of_work_tree);
     }
-    if !format.is_reftable
-        && repository
-            .common_dir
-            .join("reftable")
-            .symlink_metadata()
-            .is_ok()
-    {
+    let reftable = repository.common_dir.join("reftable");
+    if reftable.symlink_metadata().is_ok() {
         return Err(VerifyError::Unsupported(
             "refs in files and in a `reftable`, of which only one counts".to_owned(),
         ));
@@ -97,18 +92,12 @@ fn parse(path: &Path, name: &str) -> Result<gix::config::File, VerifyError> {
     .map_err(|_| unreadable(name, "is malformed"))
 }
 
-/// The extensions that are not in [`Repository`].
-#[derive(Default)]
-struct Format {
-    has_worktree_config: bool,
-    is_reftable: bool,
-}
-
+/// Reads the extensions. Returns whether a work tree has its own settings.
 fn read_extensions(
     repository: &mut Repository,
     config: &gix::config::File,
-) -> Result<Format, VerifyError> {
-    let mut format = Format::default();
+) -> Result<bool, VerifyError> {
+    let mut has_worktree_config = false;
     let mut seen: HashSet<String> = HashSet::new();
     for section in config.sections_by_name("extensions").into_iter().flatten() {
         for (name, value) in section.body() {
@@ -137,7 +126,7 @@ fn read_extensions(
                 }
                 ("partialclone", _) => repository.partial = true,
                 ("worktreeconfig", value) => {
-                    format.has_worktree_config = !matches!(value, "false" | "no" | "off" | "0");
+                    has_worktree_config = !matches!(value, "false" | "no" | "off" | "0");
                 }
                 ("noop" | "preciousobjects" | "relativeworktrees" | "compatobjectformat", _) => {}
                 (other, _) => repository.unknown_extensions.push(quote(other.as_bytes())),
@@ -145,7 +134,7 @@ fn read_extensions(
             seen.insert(name);
         }
     }
-    Ok(format)
+    Ok(has_worktree_config)
 }
 
 /// Notes the settings that change what git shows.
@@ -159,7 +148,10 @@ fn read_settings(repository: &mut Repository, config: &gix::config::File) {
             let shows = SHOWING
                 .iter()
                 .any(|(section, key)| *section == title && (*key == "*" || *key == name));
-            let setting = format!("{title}.{name}");
+            let setting = match header.subsection_name() {
+                Some(part) => format!("{title}.{part}.{name}"),
+                None => format!("{title}.{name}"),
+            };
             if shows && seen.insert(setting.clone()) {
                 repository.settings.push(setting);
             }

@@ -48,7 +48,7 @@ impl<'a> Commit<'a> {
                 });
             }
             encoding = encoding.or_else(|| line.strip_prefix(b"encoding "));
-            // A header continues on lines that start with a space. Only a signature has several lines.
+            // A header continues on lines that start with a space. In a trail commit only a signature does.
             let is_more = line.starts_with(b" ") && in_signature;
             in_signature =
                 is_more || line.starts_with(b"gpgsig ") || line.starts_with(b"gpgsig-sha256 ");
@@ -107,7 +107,7 @@ fn is_stamp(stamp: &[u8]) -> bool {
     plain && seconds.iter().all(u8::is_ascii_digit) && is_person(person)
 }
 
-/// Whether this is exactly `name <address>`, both with printable characters alone. Git reads anything else differently.
+/// Whether this is exactly `name <address>`, both of printable characters only. Git reads anything else differently.
 fn is_person(person: &[u8]) -> bool {
     let parts = std::str::from_utf8(person).ok().and_then(|person| {
         let (name, rest) = person.split_once(" <")?;

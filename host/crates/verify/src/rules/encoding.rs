@@ -5,16 +5,16 @@
 pub(crate) enum Encoding {
     /// The message is UTF-8 or ASCII, and shown as it is.
     Utf8,
-    /// ASCII letters, digits and punctuation stand for themselves, except as a part of other characters.
+    /// Each ASCII byte is that character, unless it is part of a longer character.
     Extended,
-    /// They do so, but not within escape sequences and the text that these enclose.
+    /// As `Extended`, except in escape sequences and in the text between them.
     Shifting,
-    /// They stand for other characters, or the encoding is not known.
+    /// ASCII bytes can be other characters, or the encoding is unknown.
     Other,
 }
 
 /// Encodings that contain ASCII, by the names that the C library knows, in lower case and with `-` for `_`.
-const EXTENDED: [&str; 32] = [
+const EXTENDED: [&str; 33] = [
     "big5",
     "big5-hkscs",
     "big5hkscs",
@@ -38,6 +38,7 @@ const EXTENDED: [&str; 32] = [
     "koi8-u",
     "koi8r",
     "koi8u",
+    "latin-1",
     "latin-9",
     "mac",
     "macintosh",
@@ -137,6 +138,7 @@ mod tests {
             ("ISO-8859-1", Encoding::Extended),
             ("ISO8859-15", Encoding::Extended),
             ("latin1", Encoding::Extended),
+            ("latin-1", Encoding::Extended),
             ("Shift_JIS", Encoding::Extended),
             ("GB18030", Encoding::Extended),
             ("Windows-1252", Encoding::Extended),

@@ -5,9 +5,13 @@ use super::entry::Entry;
 use super::message::{is_printable, shown};
 use super::path;
 use super::time::MAX_ENTRY_AGE;
+use super::trailers::is_blank;
 use crate::quote::quote;
 
-/// What a person takes a commit for, by its subject.
+/// The statuses that every host knows.
+const STATUSES: [&str; 4] = ["completed", "failed", "rejected", "cancelled"];
+
+/// A record that a commit resembles, by its subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Imitated {
     /// The genesis commit of a trail.
@@ -18,11 +22,11 @@ pub(crate) enum Imitated {
         status: String,
         time: String,
     },
-    /// One of both, with characters that are not seen, or that some fonts show as blanks.
+    /// Either of them, with characters that are invisible or look blank in some fonts.
     Blurred,
 }
 
-/// The record that git shows a commit with this message as, if it does: its subject is exactly a host's.
+/// The record that this message resembles, if git shows a host's subject for it.
 pub(crate) fn imitated(message: &[u8]) -> Option<Imitated> {
     let title = title(message);
     let title = without_colours(&title);
@@ -32,14 +36,15 @@ pub(crate) fn imitated(message: &[u8]) -> Option<Imitated> {
         .collect();
     let subject = visible.split_whitespace().collect::<Vec<_>>().join(" ");
     exact(&subject).or_else(|| {
-        let is_unclear = title
+        let is_clear = |letter: char| letter.is_ascii() || is_visible(letter) && is_inked(letter);
+        if title.chars().all(is_clear) {
+            return None;
+        }
+        let inked: String = title
             .chars()
-            .any(|letter| !(letter.is_ascii() || is_visible(letter) && is_inked(letter)));
-        let letters = title.chars();
-        let inked: String = letters
             .filter(|letter| !letter.is_whitespace() && is_visible(*letter) && is_inked(*letter))
             .collect();
-        (is_unclear && is_squeezed(&inked)).then_some(Imitated::Blurred)
+        is_squeezed(&inked).then_some(Imitated::Blurred)
     })
 }
 
@@ -67,12 +72,14 @@ pub(crate) fn check_agrees(message: &[u8], entry: &Entry) -> Result<(), String> 
             return Err(why.to_owned());
         }
     };
+    // A policy may write another word than its entry, such as `done`, but not another status.
+    let is_status = status == entry.status || !STATUSES.contains(&status.as_str());
     // A policy may have asked for the time twice.
     let apart = seconds(&time).map(|said| said.abs_diff(entry.seconds));
     let is_near = apart.is_some_and(|apart| apart <= MAX_ENTRY_AGE.unsigned_abs());
     let pairs = [
         ("task", &task, &entry.task_id, task == entry.task_id),
-        ("status", &status, &entry.status, status == entry.status),
+        ("status", &status, &entry.status, is_status),
         ("time", &time, &entry.timestamp, is_near),
     ];
     match pairs.into_iter().find(|(.., agrees)| !agrees) {
@@ -87,19 +94,14 @@ pub(crate) fn check_agrees(message: &[u8], entry: &Entry) -> Result<(), String> 
 
 /// The first paragraph on one line, as git shows it.
 fn title(message: &[u8]) -> String {
-    let text = String::from_utf8_lossy(shown(message));
-    let lines = text.lines().skip_while(|line| line.trim().is_empty());
-    let title: Vec<&str> = lines.take_while(|line| !line.trim().is_empty()).collect();
-    title.join(" ")
+    String::from_utf8_lossy(&raw_title(message)).into_owned()
 }
 
 /// The first paragraph of a message in any encoding that contains ASCII.
 pub(crate) fn raw_title(message: &[u8]) -> Vec<u8> {
     let lines = shown(message).split(|byte| *byte == b'\n');
-    let lines = lines.skip_while(|line| line.trim_ascii().is_empty());
-    let title: Vec<&[u8]> = lines
-        .take_while(|line| !line.trim_ascii().is_empty())
-        .collect();
+    let lines = lines.skip_while(|line| is_blank(line));
+    let title: Vec<&[u8]> = lines.take_while(|line| !is_blank(line)).collect();
     title.join(&b' ')
 }
 
@@ -112,7 +114,7 @@ fn exact(subject: &str) -> Option<Imitated> {
     let [task, status, "at", time] = parts[..] else {
         return None;
     };
-    let is_record = path::task_id(task.as_bytes()).is_ok() && !status.is_empty() && is_time(time);
+    let is_record = path::task_id(task.as_bytes()).is_ok() && is_time(time);
     is_record.then(|| Imitated::Record {
         task: task.to_owned(),
         status: status.to_owned(),
@@ -202,6 +204,8 @@ mod tests {
             "audit: ta\u{115f}sk a failed at 2026-01-02T03:04:05.678901Z",
             "audit:\u{3164}begin\u{3164}trail",
             "audit: task a failed at 2026-01-02T03:04:05.678901Z\u{0}more",
+            "audit: task a failed\n\u{a0}\nat 2026-01-02T03:04:05.678901Z\n",
+            "audit: task a failed\n\u{c}\nat 2026-01-02T03:04:05.678901Z\n",
             "audit: begin trail\n",
         ] {
             assert!(is_record(good.as_bytes()), "{good:?}");

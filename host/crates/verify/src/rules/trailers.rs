@@ -17,7 +17,7 @@ pub(crate) fn read(message: &[u8]) -> Vec<Trailer<'_>> {
     let mut goes_on = false;
     for line in block(message).split_inclusive(|byte| *byte == b'\n') {
         if goes_on
-            && line[0].is_ascii_whitespace()
+            && is_space(line[0])
             && let Some((_, value)) = found.last_mut()
         {
             let more = line.trim_ascii();
@@ -74,7 +74,7 @@ fn block(message: &[u8]) -> &[u8] {
                 trailers += 1;
                 continued = 0;
                 is_own = true;
-            } else if line[0].is_ascii_whitespace() {
+            } else if is_space(line[0]) {
                 continued += 1;
             } else if separator(line).is_some_and(|at| at > 0) {
                 trailers += 1;
@@ -130,8 +130,14 @@ fn is_comment(line: &[u8]) -> bool {
     line.starts_with(b"#")
 }
 
-fn is_blank(line: &[u8]) -> bool {
-    line.trim_ascii().is_empty()
+/// Whether a line is blank for git.
+pub(super) fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|byte| is_space(*byte))
+}
+
+/// Whether a byte is white space for git, which does not count form feeds.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 /// The position of the colon in `name:`.
@@ -170,6 +176,10 @@ mod tests {
         };
         check("s\n\nA: 1\nB : 2\n", &[("A", "1"), ("B", "2")]);
         check("s\n\nA: 1\nprose\n", &[]);
+        check(
+            "s\n\nA: 1\n\u{c}\nSigned-off-by: a <b@c>\n",
+            &[("A", "1"), ("Signed-off-by", "a <b@c>")],
+        );
         check(
             "s\n\nA: 1\n  and more\nB:\n 2\n",
             &[("A", "1 and more"), ("B", "2")],

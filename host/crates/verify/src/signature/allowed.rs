@@ -149,15 +149,15 @@ impl AllowedSigners {
     }
 
     fn add_line(&mut self, line: &str) -> Result<(), String> {
-        let (principals, rest) = word(line).ok_or("a quotation has no end")?;
-        let (second, after) = word(rest).ok_or("a quotation has no end")?;
+        let (principals, rest) = word(line).ok_or("a quotation mark is not closed")?;
+        let (second, after) = word(rest).ok_or("a quotation mark is not closed")?;
         let (options, kind, after) = if is_key_type(second) {
             ("", second, after)
         } else {
-            let (kind, after) = word(after).ok_or("a quotation has no end")?;
+            let (kind, after) = word(after).ok_or("a quotation mark is not closed")?;
             (second, kind, after)
         };
-        let (key, _comment) = word(after).ok_or("a quotation has no end")?;
+        let (key, _comment) = word(after).ok_or("a quotation mark is not closed")?;
         let blob = key_blob(key)?;
         if sshsig::kind(&blob) != kind.as_bytes() {
             return Err(format!("its key is not of the type `{kind}`"));
@@ -206,7 +206,7 @@ impl Grant {
         let at = |value| {
             time::parse(value)
                 .map(Some)
-                .ok_or_else(|| format!("`{name}` is no time of the form YYYYMMDD[HHMM[SS]][Z]"))
+                .ok_or_else(|| format!("`{name}` is not a time of the form YYYYMMDD[HHMM[SS]][Z]"))
         };
         if option.is_empty() {
             return Err("one of its options is empty".into());

@@ -39,7 +39,7 @@ pub(crate) fn claim_without_signers(is_asked: bool) -> Claim {
     Claim::new("signatures", TITLE, verdict)
 }
 
-/// The OpenPGP keys whose signatures count.
+/// The keys whose signatures count.
 #[derive(Default)]
 pub(crate) struct Signers {
     /// The SSH keys.
@@ -73,9 +73,9 @@ pub(crate) enum Judgement<'a> {
     NotShown(String),
 }
 
-#[cfg(feature = "repository")]
 /// The program's verdict on a signature in canonical form. If the form is wrong, another verdict of the program takes
 /// precedence.
+#[cfg(feature = "repository")]
 fn judged_and_checked(
     ring: &KeyRing,
     signed: &split::Signed,

@@ -30,7 +30,7 @@ impl Content {
     pub(crate) fn name(&self, algorithm: Algorithm) -> Option<Id> {
         *self
             .name
-            .get_or_init(|| object::name(algorithm, self.kind, &self.data))
+            .get_or_init(|| object::id_of(algorithm, self.kind, &self.data))
     }
 }
 

@@ -201,7 +201,7 @@ impl Decoder {
         begin: u64,
         size: u64,
     ) -> Result<Option<Id>, Fault> {
-        let mut naming = ObjectHasher::begin(store.algorithm, Kind::Blob, size);
+        let mut hasher = ObjectHasher::begin(store.algorithm, Kind::Blob, size);
         let mut left = size;
         let mut at = begin;
         let window = &mut self.window;
@@ -215,12 +215,12 @@ impl Decoder {
             left = left
                 .checked_sub(piece.len() as u64)
                 .ok_or("it is longer than its header says")?;
-            naming.update(piece);
+            hasher.update(piece);
             Ok(())
         };
         self.inflater.stream(source, sink).map_err(Fault::Corrupt)?;
         match left {
-            0 => Ok(naming.finish()),
+            0 => Ok(hasher.finish()),
             _ => Err(Fault::Corrupt(
                 "it is shorter than its header says".to_owned(),
             )),
@@ -261,7 +261,7 @@ impl Decoder {
             |state, piece| {
                 match state {
                     State::Held(_, data) => data.extend_from_slice(piece),
-                    State::Hashed(_, naming) => naming.update(piece),
+                    State::Hashed(_, hasher) => hasher.update(piece),
                 }
                 Ok(())
             },
@@ -272,8 +272,8 @@ impl Decoder {
                 0,
                 data.into_boxed_slice(),
             ))))),
-            Ok(State::Hashed(kind, naming)) => {
-                Ok(Some(ObjectCopy::Streamed(kind, naming.finish())))
+            Ok(State::Hashed(kind, hasher)) => {
+                Ok(Some(ObjectCopy::Streamed(kind, hasher.finish())))
             }
             Err(why) => Err(beyond.map_or(Fault::Corrupt(why), too_large)),
         }

@@ -130,7 +130,7 @@ mod tests {
             names,
             changed: None,
         };
-        let strangers: Vec<String> = listing.unexpected_files().collect();
-        assert_eq!(strangers, ["`README`", "`pack-2.pack`"]);
+        let unexpected: Vec<String> = listing.unexpected_files().collect();
+        assert_eq!(unexpected, ["`README`", "`pack-2.pack`"]);
     }
 }

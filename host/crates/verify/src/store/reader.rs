@@ -224,7 +224,7 @@ impl<'a> Reader<'a> {
             (Some(good), _) => Ok(good),
             (None, Some(fault)) => Err(fault),
             // Git knows the empty tree without storing it.
-            (None, None) if Some(*id) == object::name(id.algorithm(), Kind::Tree, b"") => {
+            (None, None) if Some(*id) == object::id_of(id.algorithm(), Kind::Tree, b"") => {
                 let empty = Content::new(Kind::Tree, 0, Box::default());
                 Ok(ObjectCopy::Whole(Arc::new(empty)))
             }

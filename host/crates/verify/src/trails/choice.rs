@@ -23,7 +23,7 @@ pub(crate) struct Trail {
 impl Trail {
     /// The names of all its branches that add something, for a message.
     pub(super) fn names(&self) -> Vec<String> {
-        let trail = self.id.as_deref().unwrap_or("that cannot be told");
+        let trail = self.id.as_deref().unwrap_or("unknown");
         let beside = self.beside.iter().map(|(candidate, _)| candidate);
         std::iter::once(&self.candidate)
             .chain(beside)

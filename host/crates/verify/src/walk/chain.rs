@@ -19,7 +19,7 @@ use crate::visit::Walk;
 #[derive(Default)]
 pub(crate) struct Chain {
     /// The concatenated ids of the commits, newest first.
-    names: Vec<u8>,
+    id_bytes: Vec<u8>,
     hash_len: usize,
     /// One bit for each commit: whether it claims to add an entry.
     adding: Vec<u64>,
@@ -47,14 +47,14 @@ impl Chain {
     pub(crate) fn len(&self) -> Depth {
         match self.hash_len {
             0 => 0,
-            hash_len => (self.names.len() / hash_len) as Depth,
+            hash_len => (self.id_bytes.len() / hash_len) as Depth,
         }
     }
 
     /// The commit at this depth below the tip.
     pub(crate) fn id(&self, depth: Depth) -> Id {
         let at = depth as usize * self.hash_len;
-        Id::from_bytes_or_panic(&self.names[at..at + self.hash_len])
+        Id::from_bytes_or_panic(&self.id_bytes[at..at + self.hash_len])
     }
 
     /// Whether the commit claims to add an entry.
@@ -93,8 +93,8 @@ impl Chain {
 
     /// The depth of this commit.
     pub(crate) fn depth_of(&self, id: &Id) -> Option<Depth> {
-        let mut names = self.names.chunks_exact(self.hash_len.max(1));
-        let place = names.position(|name| name == id.as_slice())?;
+        let mut ids = self.id_bytes.chunks_exact(self.hash_len.max(1));
+        let place = ids.position(|other| other == id.as_slice())?;
         Some(place as Depth)
     }
 
@@ -197,7 +197,7 @@ impl<'a> ChainReader<'a> {
             return None;
         };
         context.check_graph(&id, &commit, place);
-        chain.names.extend_from_slice(id.as_slice());
+        chain.id_bytes.extend_from_slice(id.as_slice());
         let role = message::role(commit.message);
         if place.0 % 64 == 0 {
             chain.adding.push(0);

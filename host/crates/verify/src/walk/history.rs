@@ -84,7 +84,7 @@ pub(super) struct Step {
     before: ParentTree,
 }
 
-/// The commits in a job: enough to make the hand-over cheap, few enough that all threads end together and share
+/// The commits in a job: enough to make the handover cheap, few enough that all threads end together and share
 /// recently read objects.
 const BATCH: Depth = 1024;
 

@@ -1,4 +1,4 @@
-//! The names of log targets in a filter: those from before the host was made of crates go on working.
+//! The names of log targets in a filter: names from before the host was split into crates still work.
 
 /// Modules that have become crates, each with the target of its log lines.
 const CRATES: &[(&str, &str)] = &[

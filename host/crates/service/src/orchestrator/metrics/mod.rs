@@ -245,7 +245,7 @@ impl Metrics {
         );
         gauge(
             "chiffon_audit_checkpoint_failing",
-            "1 if the last attempt to keep a checkpoint failed or one is overdue, as after a roll-back.",
+            "1 if the last attempt to keep a checkpoint failed or one is overdue, as after a rollback.",
             f64::from(u8::from(checkpoint.trouble.is_some())),
         );
         if let Some((_, entries)) = checkpoint.kept {

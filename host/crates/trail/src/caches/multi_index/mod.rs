@@ -220,10 +220,10 @@ impl Flusher<'_> {
     /// Whether `git gc` is running, by its own file. After a crash of `git gc` the file is trusted as long as git
     /// trusts it.
     fn is_gc_running(&self) -> bool {
-        const BELIEVED: Duration = Duration::from_secs(12 * 60 * 60);
-        let begun = fs::metadata(self.repository.common_dir.join("gc.pid"))
+        const GC_PID_TRUSTED_FOR: Duration = Duration::from_secs(12 * 60 * 60);
+        let started = fs::metadata(self.repository.common_dir.join("gc.pid"))
             .and_then(|metadata| metadata.modified());
-        begun.is_ok_and(|begun| begun.elapsed().is_ok_and(|age| age <= BELIEVED))
+        started.is_ok_and(|started| started.elapsed().is_ok_and(|age| age <= GC_PID_TRUSTED_FOR))
     }
 }
 
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_written_again_when_a_third_has_come() {
+    fn it_is_written_again_when_a_third_more_packs_exist() {
         let mut inside = 0;
         let mut written = Vec::new();
         for large in 0..60 {

@@ -29,7 +29,7 @@ const BEGIN: &str =
 const END: &str = "# chiffon-audit: end";
 
 /// How long the rules are cached: a person's change takes effect after this time.
-const BELIEVED: Duration = Duration::from_secs(1);
+const RULES_CACHED_FOR: Duration = Duration::from_secs(1);
 
 /// The cached rules, and when they were read.
 #[derive(Default)]
@@ -87,8 +87,7 @@ impl TrailInner {
     fn filter_of(&self, path: &str) -> Result<Option<String>, TrailError> {
         let repository = &self.repository;
         let mut known = self.attributes();
-        let is_fresh =
-            |known: &CachedAttributes| matches!(&known.0, Some((at, _)) if at.elapsed() < BELIEVED);
+        let is_fresh = |known: &CachedAttributes| matches!(&known.0, Some((at, _)) if at.elapsed() < RULES_CACHED_FOR);
         if !is_fresh(&known) {
             let Some(root) = self.root()? else {
                 return Ok(None);
