@@ -28,6 +28,7 @@ use chiffon_audit_cli::outcome::{Limits, TaskOutcome};
 use chiffon_audit_cli::store::{
     self, Entry, Filter, Fingerprint, Kind, Options, PageRequest, Store, StoreUrl, Submission,
 };
+use sha2::{Digest as _, Sha256};
 
 const CALLERS: usize = 64;
 
@@ -106,7 +107,7 @@ fn submission(task_id: &str) -> Submission {
         kind: Kind::Outcome,
         document: None,
         fingerprint: Fingerprint {
-            bytes: outcome.fingerprint(None),
+            bytes: Sha256::digest(outcome.canonical()).into(),
             keyed: false,
         },
         former: None,

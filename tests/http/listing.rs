@@ -42,6 +42,11 @@ fn what_waits_and_what_was_turned_down_is_listed_with_its_reason_and_without_its
     assert_eq!(list[0]["cause"], "policy-fuel");
     assert!(list[0]["next_attempt"].is_string(), "{}", list[0]);
     assert_eq!(list[1]["errors"][0]["pointer"], "/task_id");
+    // Within this schema the word for every refusal stays; the one that other answers have is beside it.
+    assert_eq!(list[1]["cause"], "refused");
+    assert_eq!(list[1]["refusal"], "case-collision");
+    assert_eq!(list[2]["cause"], "differs");
+    assert!(list[2].get("refusal").is_none(), "{}", list[2]);
     let reason = list[2]["reason"].as_str().unwrap();
     assert!(reason.contains("differs in /status"), "{reason}");
     assert!(

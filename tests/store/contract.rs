@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chiffon_audit_cli::outcome::Violation;
+use chiffon_audit_cli::outcome::{Cause, Violation};
 use chiffon_audit_cli::store::{
     Fingerprint, Kind, LeaseAnswer, Plan, Settlement, SettlementResult, State, Store, StoreError,
 };
@@ -36,7 +36,7 @@ async fn what_is_accepted_is_there_after_opening_again(place: Place) {
     let store = place.open().await;
     let accepted = accept(&*store, completed("a")).await;
     assert!(!accepted.repeated && !accepted.differs);
-    assert_eq!(accepted.state, State::Pending { cause: None });
+    assert_eq!(accepted.state, State::accepted());
     drop(store);
     let store = place.open().await;
     let due = store.due(None, 10).await.unwrap();
@@ -91,14 +91,15 @@ async fn a_different_result_is_taken_in_after_the_first_and_kept_as_a_conflict(p
         Settlement {
             sequence: second.sequence,
             result: SettlementResult::Conflicting {
+                cause: Cause::Differs,
                 reason: "the task has an entry that differs in /status".into(),
             },
         },
     ];
     store.settle(&lease, settlements).await.unwrap();
     let states = store.submissions(&task("a")).await.unwrap();
-    assert_eq!(states[0].state.to_string(), "committed");
-    assert_eq!(states[1].state.to_string(), "conflicting");
+    assert_eq!(states[0].state.name(), "committed");
+    assert_eq!(states[1].state.name(), "conflicting");
     assert_eq!(states[1].text.as_deref(), Some(other));
     // The task keeps its first outcome, and the conflict is recognised when it comes again.
     let found = store.task(&task("a")).await.unwrap().unwrap();
@@ -226,6 +227,7 @@ async fn what_was_refused_may_be_submitted_again(place: Place) {
     let lease = lease(&*store).await;
     let violations = vec![Violation::new("/metadata", "must name an approver")];
     let refused = SettlementResult::Refused {
+        cause: Cause::PolicyRefused,
         violations: violations.clone(),
         reason: Some("policy refused the outcome".into()),
     };
@@ -238,6 +240,7 @@ async fn what_was_refused_may_be_submitted_again(place: Place) {
     assert_eq!(
         state.state,
         State::Refused {
+            cause: Some(Cause::PolicyRefused),
             violations,
             reason: Some("policy refused the outcome".into())
         }
@@ -293,7 +296,8 @@ async fn what_waits_is_not_due_and_holds_up_later_ones_of_its_task_only(place: P
     accept(&*store, completed("b")).await;
     assert_eq!(due(&*store).await, ["a 0", "a 0", "b 0"]);
     let later = SettlementResult::Pending {
-        cause: "the repository is read-only".into(),
+        cause: Cause::ReadOnly,
+        reason: Some("the repository is read-only".into()),
         retry_in: Duration::from_secs(3600),
     };
     settle_first(&*store, later).await;
@@ -302,14 +306,16 @@ async fn what_waits_is_not_due_and_holds_up_later_ones_of_its_task_only(place: P
     assert_eq!(
         states[0].state,
         State::Pending {
-            cause: Some("the repository is read-only".into())
+            cause: Some(Cause::ReadOnly),
+            reason: Some("the repository is read-only".into()),
         }
     );
     assert!(states[0].next_attempt > Some(states[0].accepted_at));
     assert_eq!(store.make_all_due().await.unwrap(), 1);
     assert_eq!(due(&*store).await, ["a 1", "a 0", "b 0"]);
     let now = SettlementResult::Pending {
-        cause: "again".into(),
+        cause: Cause::Changed,
+        reason: None,
         retry_in: Duration::ZERO,
     };
     settle_first(&*store, now).await;
@@ -321,15 +327,19 @@ async fn what_is_blocked_holds_up_nothing_until_it_is_hurried(place: Place) {
     accept(&*store, completed("a")).await;
     accept(&*store, submission(r#"{"task_id":"a","status":"failed"}"#)).await;
     let blocked = SettlementResult::Blocked {
-        cause: "policy exceeded its fuel limit".into(),
+        cause: Cause::PolicyFuel,
+        reason: Some("policy exceeded its fuel limit".into()),
         retry_in: None,
     };
     settle_first(&*store, blocked).await;
     assert_eq!(due(&*store).await, ["a 0"]);
     let states = store.submissions(&task("a")).await.unwrap();
     assert_eq!(
-        states[0].state.to_string(),
-        "blocked: policy exceeded its fuel limit"
+        states[0].state,
+        State::Blocked {
+            cause: Some(Cause::PolicyFuel),
+            reason: Some("policy exceeded its fuel limit".into()),
+        }
     );
     assert_eq!(states[0].next_attempt, None);
     let backlog = store.backlog().await.unwrap();

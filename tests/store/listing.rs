@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chiffon_audit_cli::outcome::Violation;
+use chiffon_audit_cli::outcome::{Cause, Violation};
 use chiffon_audit_cli::store::{
     Settlement, SettlementResult, StateName, Store, SubmissionPage, SubmissionQuery, TOGETHER,
 };
@@ -48,12 +48,14 @@ async fn one_in_each_state(store: &dyn Store) {
         (
             r#"{"task_id":"a","status":"failed"}"#,
             Some(SettlementResult::Conflicting {
+                cause: Cause::Differs,
                 reason: "it differs".into(),
             }),
         ),
         (
             r#"{"task_id":"b","status":"failed"}"#,
             Some(SettlementResult::Refused {
+                cause: Cause::PolicyRefused,
                 violations: vec![Violation::new("/metadata", "must name an approver")],
                 reason: None,
             }),
@@ -61,7 +63,8 @@ async fn one_in_each_state(store: &dyn Store) {
         (
             r#"{"task_id":"c","status":"failed"}"#,
             Some(SettlementResult::Blocked {
-                cause: "policy-fuel: too much".into(),
+                cause: Cause::PolicyFuel,
+                reason: Some("too much".into()),
                 retry_in: None,
             }),
         ),
@@ -97,7 +100,8 @@ async fn submissions_are_listed_by_state_newest_first_without_their_texts(place:
     }
     let listed = store.list_submissions(&listing(&[Blocked])).await.unwrap();
     let blocked = &listed.submissions[0];
-    assert_eq!(blocked.state.to_string(), "blocked: policy-fuel: too much");
+    assert_eq!(blocked.state.cause(), Some(Cause::PolicyFuel));
+    assert_eq!(blocked.state.reason(), Some("too much"));
     assert_eq!((blocked.attempts, blocked.next_attempt), (1, None));
 }
 

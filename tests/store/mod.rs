@@ -46,6 +46,7 @@ use chiffon_audit_cli::store::{
     Accepted, Entry, Fingerprint, Kind, Lease, LeaseAnswer, Settlement, SettlementResult, Store,
     Submission,
 };
+use sha2::{Digest as _, Sha256};
 
 use crate::support;
 
@@ -73,7 +74,7 @@ fn submission(document: &str) -> Submission {
         text: document.to_owned(),
         document: None,
         fingerprint: Fingerprint {
-            bytes: outcome.fingerprint(None),
+            bytes: Sha256::digest(outcome.canonical()).into(),
             keyed: false,
         },
         former: None,

@@ -1,7 +1,7 @@
 //! Stores of older programs are migrated with all their data.
 
 use chiffon_audit_cli::clock::Timestamp;
-use chiffon_audit_cli::outcome::Reporter;
+use chiffon_audit_cli::outcome::{Cause, Reporter};
 use chiffon_audit_cli::store::{
     Filter, Fingerprint, Finished, PageRequest, Plan, State, Store, StoreError, StoreUrl,
 };
@@ -27,8 +27,8 @@ const THIRD_OF_POSTGRES: &str = include_str!("../data/store/postgres-3.sql");
 /// The current version of the tables.
 fn present(place: &Place) -> u32 {
     match place.url {
-        StoreUrl::Sqlite(_) => 3,
-        StoreUrl::Postgres(_) => 4,
+        StoreUrl::Sqlite(_) => 4,
+        StoreUrl::Postgres(_) => 5,
     }
 }
 
@@ -90,7 +90,62 @@ async fn what_waits_and_what_is_set_aside_stay_so(place: Place) {
     assert_eq!(store.due(None, 10).await.unwrap().len(), 2);
 }
 
+/// Rows of a time when one column held the cause and the reason; both databases read this.
+const GLUED: &str = "
+    INSERT INTO submissions (task_id, status, kind, text, keyed, accepted_at, next_attempt, state, cause) VALUES
+        ('glued', 'completed', 'outcome', '{}', false, 1, 1, 'pending', 'disk-full: no room: none'),
+        ('bare', 'completed', 'outcome', '{}', false, 1, 1, 'blocked', 'policy-fuel: '),
+        ('free', 'completed', 'outcome', '{}', false, 1, 1, 'pending', 'another program wrote: this'),
+        ('new', 'completed', 'outcome', '{}', false, 1, 1, 'pending', NULL),
+        ('refused', 'completed', 'outcome', '{}', false, 1, 1, 'pending', NULL),
+        ('against', 'completed', 'outcome', '{}', false, 1, 1, 'pending', NULL);
+    UPDATE submissions SET state = 'refused', cause = 'policy: refused', violations = '[]', closed_at = 2 WHERE task_id = 'refused';
+    UPDATE submissions SET state = 'conflicting', cause = 'policy: /status', closed_at = 2 WHERE task_id = 'against';
+";
+
+async fn a_cause_and_its_reason_are_told_apart(place: Place) {
+    make_older(&place).await;
+    match &place.url {
+        StoreUrl::Sqlite(path) => {
+            let made = Connection::open(path).unwrap();
+            made.execute_batch(GLUED).unwrap();
+        }
+        StoreUrl::Postgres(_) => {
+            let sql = format!("SET search_path = chiffon_audit; {GLUED}");
+            let server = server::shared().unwrap();
+            server.execute(&place.database(), &sql).await.unwrap();
+        }
+    }
+    let store = place.open().await;
+    let check = async |id: &str, expected: State| {
+        let found = store.submissions(&task(id)).await.unwrap();
+        assert_eq!(found[0].state, expected, "{id}");
+    };
+    let reason = Some("no room: none".to_owned());
+    let cause = Some(Cause::DiskFull);
+    check("glued", State::Pending { cause, reason }).await;
+    let cause = Some(Cause::PolicyFuel);
+    let reason = None;
+    check("bare", State::Blocked { cause, reason }).await;
+    let reason = Some("another program wrote: this".to_owned());
+    let cause = None;
+    check("free", State::Pending { cause, reason }).await;
+    check("new", State::accepted()).await;
+    let refused = State::Refused {
+        cause: None,
+        violations: Vec::new(),
+        reason: Some("policy: refused".into()),
+    };
+    check("refused", refused).await;
+    let against = State::Conflicting {
+        cause: Some(Cause::Differs),
+        reason: "policy: /status".into(),
+    };
+    check("against", against).await;
+}
+
 cases! {
+    a_cause_and_its_reason_are_told_apart
     wrong_totals_are_counted_again
     what_waits_and_what_is_set_aside_stay_so
 }
@@ -107,7 +162,7 @@ fn tasks_are_what_they_were() {
     run(async {
         let store = first().await;
         let store = store.open().await;
-        assert_eq!(store.info().schema, 3);
+        assert_eq!(store.info().schema, 4);
         let found = async |id: &str| store.task(&task(id)).await.unwrap().unwrap();
         let planned = found("planned").await;
         assert_eq!(planned.plan.plan_id.as_deref(), Some("p"));
@@ -216,7 +271,7 @@ fn tasks_of_version_3_in_postgres_are_what_they_were() {
         let Some((_place, store)) = third_of_postgres().await else {
             return;
         };
-        assert_eq!(store.info().schema, 4);
+        assert_eq!(store.info().schema, 5);
         let found = async |id: &str| store.task(&task(id)).await.unwrap().unwrap();
         let planned = found("planned").await;
         assert_eq!((planned.revision, &planned.finished), (1, &None));

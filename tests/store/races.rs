@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chiffon_audit_cli::outcome::Cause;
 use chiffon_audit_cli::store::{Plan, Settlement, SettlementResult, Store, StoreError};
 
 use super::place::{Place, options};
@@ -109,6 +110,7 @@ async fn what_is_accepted_while_others_are_deleted_is_known(place: Place) {
         for id in &ids {
             let sequence = accept(&*one, completed(id)).await.sequence;
             let result = SettlementResult::Conflicting {
+                cause: Cause::Differs,
                 reason: "differs".into(),
             };
             conflicts.push(Settlement { sequence, result });

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chiffon_audit_cli::outcome::Cause;
 use chiffon_audit_cli::store::{Plan, Settlement, SettlementResult, State, StoreError};
 
 use super::place::Place;
@@ -24,6 +25,7 @@ async fn what_was_turned_down_goes_when_it_is_old_enough_and_nothing_else(place:
     let refuse = |sequence| Settlement {
         sequence,
         result: SettlementResult::Refused {
+            cause: Cause::PolicyRefused,
             violations: Vec::new(),
             reason: Some("no".into()),
         },
@@ -80,6 +82,7 @@ async fn only_who_commits_deletes(place: Place) {
     let refused = Settlement {
         sequence,
         result: SettlementResult::Conflicting {
+            cause: Cause::Differs,
             reason: "no".into(),
         },
     };

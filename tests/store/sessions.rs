@@ -24,7 +24,7 @@ async fn works(store: &dyn Store) {
     let lease = lease(store).await;
     commit_all(store, &lease).await;
     let state = store.submission(first.sequence).await.unwrap().unwrap();
-    assert_eq!(state.state.to_string(), "committed");
+    assert_eq!(state.state.name(), "committed");
     let entry = store.entry(&task("a")).await.unwrap().unwrap();
     let generation = store.begin_rebuild().await.unwrap();
     store.fill_rebuild(generation, vec![entry]).await.unwrap();

@@ -1,7 +1,7 @@
 //! Refused and conflicting submissions, as a report queries them.
 
 use chiffon_audit_cli::clock::Timestamp;
-use chiffon_audit_cli::outcome::Violation;
+use chiffon_audit_cli::outcome::{Cause, Violation};
 use chiffon_audit_cli::store::{Settlement, SettlementResult};
 
 use super::place::Place;
@@ -28,6 +28,7 @@ async fn what_was_turned_down_is_counted_and_told_newest_first(place: Place) {
         (
             "a",
             SettlementResult::Refused {
+                cause: Cause::PolicyRefused,
                 violations: vec![Violation::new("/metadata", "must name an approver")],
                 reason: None,
             },
@@ -35,12 +36,14 @@ async fn what_was_turned_down_is_counted_and_told_newest_first(place: Place) {
         (
             "b",
             SettlementResult::Conflicting {
+                cause: Cause::Differs,
                 reason: "it differs".into(),
             },
         ),
         (
             "c",
             SettlementResult::Refused {
+                cause: Cause::PolicyRefused,
                 violations: Vec::new(),
                 reason: Some("no".into()),
             },

@@ -11,6 +11,7 @@ use super::session::Session;
 use super::text::Line;
 use crate::checkpoint::witness::{CosignerKey, Witness};
 use crate::checkpoint::{self, CheckpointKey, Target, Witnesses};
+use crate::cli::Result;
 use crate::config::{CheckpointSettings, Settings};
 use crate::outcome::counted;
 use crate::trail::Trail;
@@ -69,7 +70,7 @@ struct CheckpointJson<'a> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let settings = session.settings(Settings {
         checkpoint: CheckpointSettings {
             key: args.key.clone(),
@@ -149,7 +150,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 }
 
 /// Reads the witnesses' keys from a file.
-pub(super) fn witness_keys(path: Option<&Path>) -> anyhow::Result<Vec<CosignerKey>> {
+pub(super) fn witness_keys(path: Option<&Path>) -> Result<Vec<CosignerKey>> {
     let Some(path) = path else {
         return Ok(Vec::new());
     };
@@ -164,7 +165,7 @@ pub(super) fn witness_keys(path: Option<&Path>) -> anyhow::Result<Vec<CosignerKe
 }
 
 /// The key that the settings name.
-pub(super) fn key(settings: &Settings) -> anyhow::Result<CheckpointKey> {
+pub(super) fn key(settings: &Settings) -> Result<CheckpointKey> {
     let path = settings.checkpoint.key.as_deref().ok_or_else(|| {
         UsageError("no key signs checkpoints: `checkpoint --new-key FILE` makes one, --key or setting checkpoint.key names it".into())
     })?;
@@ -188,7 +189,7 @@ pub(super) fn warn_of_another_trail(key: &CheckpointKey, origin: &str, output: &
     }
 }
 
-fn make_key(file: &Path, trail: &Trail, session: &mut Session) -> anyhow::Result<Exit> {
+fn make_key(file: &Path, trail: &Trail, session: &mut Session) -> Result<Exit> {
     // The key carries the trail's name, so that a checkpoint alone says which key it needs.
     let key = CheckpointKey::create(&trail.origin(&[])?, file)?;
     let public = key.public();

@@ -5,15 +5,16 @@ use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, cannot_read};
+use super::failure::Failure;
 use super::output::{BAD, COMMIT, FAINT, GOOD, Output, UNSURE, paint, warn};
 use super::policy::{RecordingFile, unasked};
 use super::receipt::{Receipt, reason, result};
 use super::session::{RecordFlags, Session, outcome_limits};
 use super::text::Line;
-use crate::outcome::TaskOutcome;
-use crate::policy::{Allocation, Level, LoadError, level_name};
-use crate::recorder::{Answer, AnswerKind, Cause};
-use crate::trail::TrailError;
+use crate::cli::Result;
+use crate::outcome::{Cause, TaskOutcome};
+use crate::policy::{Allocation, Level, level_name};
+use crate::recorder::{Answer, AnswerKind};
 
 /// Record one outcome
 ///
@@ -35,7 +36,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let settings = session.record_settings(&args.flags)?;
     let limits = outcome_limits(&settings)?;
     let document = read(&args.file, limits.max_bytes)
@@ -59,7 +60,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             }
             answered(answer)
         }
-        Err(error) => (unavailable(&document, &error), Exit::of_error(&error)),
+        Err(error) => (unavailable(&document, &error), error.exit),
     };
     let mut kept = Ok(());
     match (file, &answer.recording) {
@@ -100,17 +101,11 @@ fn read(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
 }
 
 /// The answer when no recorder could be opened. Neither the outcome nor the repository was changed.
-fn unavailable(document: &[u8], error: &anyhow::Error) -> Answer {
-    let no_engine = matches!(error.downcast_ref::<LoadError>(), Some(LoadError::Panicked));
-    let trail = error.downcast_ref::<TrailError>();
+fn unavailable(document: &[u8], error: &Failure) -> Answer {
     Answer {
-        cause: Some(match trail {
-            Some(error) => Cause::from(error),
-            None if no_engine => Cause::PolicyHost,
-            None => Cause::Settings,
-        }),
+        cause: Some(error.cause.unwrap_or(Cause::Settings)),
         reason: Some(format!("{error:#}")),
-        retry: no_engine || trail.is_some_and(TrailError::may_pass),
+        retry: error.retry,
         ..Answer::unavailable(TaskOutcome::recover_task_id(document))
     }
 }

@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use super::args;
 use super::exit::Exit;
 use super::session::Session;
+use crate::cli::Result;
 
 /// Print a completion script for a shell
 ///
@@ -19,7 +20,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(
         args.shell,

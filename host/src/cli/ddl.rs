@@ -7,6 +7,7 @@ use clap::Subcommand;
 use super::exit::Exit;
 use super::session::Session;
 use super::store::place;
+use crate::cli::Result;
 use crate::config::{Private, Settings};
 use crate::store::{SCHEMA, schema_name, statements_for_dba};
 
@@ -42,7 +43,7 @@ struct DdlArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let Command::Ddl(args) = &args.command;
     let settings = session.settings(Settings {
         store: args.store.clone().map(Private),

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use serde::Serialize;
 
 use super::exit::Exit;
@@ -15,6 +14,8 @@ use super::output::{BAD, GOOD, SCHEMA, UNSURE, paint};
 use super::session::{Session, outcome_limits, policy_in_force};
 use super::store::{open_to_read, place, runtime};
 use super::text::Line;
+use crate::cli::failure::{Context as _, ensure};
+use crate::cli::{Failure, Result};
 use crate::config::{Private, Settings};
 use crate::outcome::counted;
 use crate::policy::Allocation;
@@ -63,7 +64,7 @@ struct Report<'a> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let settings = session.settings(Settings {
         store: args.store.clone().map(Private),
         ..Settings::default()
@@ -131,7 +132,7 @@ impl Doctor {
         });
     }
 
-    fn note(&mut self, name: &'static str, result: anyhow::Result<String>) {
+    fn note(&mut self, name: &'static str, result: Result<String>) {
         match result {
             Ok(says) => self.add(name, Finding::Good, says),
             Err(error) => self.add(name, Finding::Bad, format!("{error:#}")),
@@ -318,22 +319,24 @@ impl Doctor {
     }
 
     fn store(&mut self, url: &StoreUrl, trail: Option<&Trail>) {
-        let looked = runtime()
-            .context("cannot start the runtime")
-            .and_then(|runtime| {
-                Ok(runtime.block_on(async {
-                    let store = open_to_read(url, trail).await?;
-                    store.ping().await?;
-                    let backlog = store.backlog().await?;
-                    Ok::<_, StoreError>((store.info().clone(), backlog))
-                })?)
-            });
+        let looked = match runtime().context("cannot start the runtime") {
+            Ok(runtime) => runtime.block_on(async {
+                let store = open_to_read(url, trail).await?;
+                store.ping().await?;
+                let backlog = store.backlog().await?;
+                Ok::<_, StoreError>((store.info().clone(), backlog))
+            }),
+            Err(error) => return self.add("store", Finding::Bad, format!("{error:#}")),
+        };
         let (about, backlog) = match looked {
             Ok(found) => found,
-            Err(error) if matches!(error.downcast_ref(), Some(StoreError::Missing(_))) => {
+            Err(StoreError::Missing(_)) => {
                 return self.add("store", Finding::Good, "there is none; `serve` creates one, and `reconcile --rebuild` fills it with a row for each entry");
             }
-            Err(error) => return self.add("store", Finding::Bad, format!("{error:#}")),
+            Err(error) => {
+                let told = Failure::from(error);
+                return self.add("store", Finding::Bad, format!("{told:#}"));
+            }
         };
         let durability: Vec<String> = about
             .durability
@@ -384,7 +387,7 @@ impl Doctor {
 }
 
 /// Records, reads back and verifies an outcome on the trail's own file system.
-fn round_trip(beside: &Path, settings: &Settings, session: &Session) -> anyhow::Result<()> {
+fn round_trip(beside: &Path, settings: &Settings, session: &Session) -> Result<()> {
     let scratch = tempfile::Builder::new()
         .prefix("chiffon-audit-doctor-")
         .tempdir_in(beside)
@@ -418,7 +421,7 @@ fn round_trip(beside: &Path, settings: &Settings, session: &Session) -> anyhow::
     let outcome = br#"{"task_id":"doctor","status":"completed"}"#;
     for expected in [AnswerKind::Committed, AnswerKind::AlreadyRecorded] {
         let answer = recorder.record(outcome);
-        anyhow::ensure!(
+        ensure!(
             answer.result == expected,
             "{}",
             answer
@@ -430,9 +433,9 @@ fn round_trip(beside: &Path, settings: &Settings, session: &Session) -> anyhow::
     verified(&directory)
 }
 
-fn verified(directory: &Path) -> anyhow::Result<()> {
+fn verified(directory: &Path) -> Result<()> {
     let report = verify::verify(directory, &verify::Options::default())?;
-    anyhow::ensure!(
+    ensure!(
         report.result() == verify::AuditResult::Holds,
         "the recorded outcome does not verify"
     );

@@ -3,13 +3,14 @@
 use std::io;
 use std::path::Path;
 
+use super::failure::{Failure, Result};
 use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
 use crate::http::ServeError;
 use crate::recorder::AnswerKind;
 use crate::store::StoreError;
 use crate::trail::TrailError;
-use crate::verify;
+use crate::verify::{self, VerifyError};
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,18 +45,18 @@ pub enum Exit {
 pub struct UsageError(pub String);
 
 /// The error for a named file that cannot be read. It is a usage error if the file does not exist.
-pub fn cannot_read(what: &str, path: &Path, error: io::Error) -> anyhow::Error {
+pub fn cannot_read(what: &str, path: &Path, error: io::Error) -> Failure {
     let message = format!("cannot read {what} {}", path.display());
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
             UsageError(format!("{message}: {error}")).into()
         }
-        _ => anyhow::Error::new(error).context(message),
+        _ => Failure::from(error).within(message),
     }
 }
 
 /// Checks that a named file exists, for files whose later reader does not report a missing file.
-pub fn check_exists(what: &str, path: &Path) -> anyhow::Result<()> {
+pub fn check_exists(what: &str, path: &Path) -> Result<()> {
     let found = path.metadata().and_then(|metadata| {
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
@@ -85,43 +86,58 @@ impl Exit {
         }
     }
 
-    /// The exit code for a command that failed before it had an answer.
-    pub fn of_error(error: &anyhow::Error) -> Exit {
-        if matches!(
-            error.downcast_ref(),
-            Some(CheckpointError::RolledBack { .. })
-        ) {
-            return Exit::Broken;
+    /// The exit code for a mistake on the command line.
+    pub fn of_usage_error(_: &UsageError) -> Exit {
+        Exit::Usage
+    }
+
+    /// The exit code for a mistake in the settings.
+    pub fn of_config_error(_: &ConfigError) -> Exit {
+        Exit::Usage
+    }
+
+    /// The exit code for an error of the trail.
+    pub fn of_trail_error(error: &TrailError) -> Exit {
+        match error {
+            TrailError::Invalid(_) => Exit::Usage,
+            _ => Exit::CouldNot,
         }
-        // Nothing is known to be broken, but a script must not take this for verified.
-        if matches!(
-            error.downcast_ref(),
-            Some(verify::VerifyError::Ambiguous(_))
-        ) {
-            return Exit::NotShown;
+    }
+
+    /// The exit code for an error of the store.
+    pub fn of_store_error(error: &StoreError) -> Exit {
+        match error {
+            StoreError::Invalid(_) => Exit::Usage,
+            error if error.is_unfit() => Exit::UnfitStore,
+            _ => Exit::CouldNot,
         }
-        if let Some(error) = error.downcast_ref::<StoreError>()
-            && error.is_unfit()
-        {
-            return Exit::UnfitStore;
+    }
+
+    /// The exit code for an audit that could not be made.
+    pub fn of_verify_error(error: &VerifyError) -> Exit {
+        match error {
+            // Nothing is known to be broken, but a script must not take this for verified.
+            VerifyError::Ambiguous(_) => Exit::NotShown,
+            VerifyError::NoReference(_) => Exit::Usage,
+            _ => Exit::CouldNot,
         }
-        let is_usage = error.is::<UsageError>()
-            || matches!(
-                error.downcast_ref(),
-                Some(verify::VerifyError::NoReference(_))
-            )
-            || error.is::<ConfigError>()
-            || matches!(error.downcast_ref(), Some(ServeError::NoTokens(_)))
-            || matches!(error.downcast_ref(), Some(TrailError::Invalid(_)))
-            || matches!(error.downcast_ref(), Some(StoreError::Invalid(_)))
-            || matches!(
-                error.downcast_ref(),
-                Some(CheckpointError::Key(_) | CheckpointError::Trail(TrailError::Invalid(_)))
-            );
-        if is_usage {
-            Exit::Usage
-        } else {
-            Exit::CouldNot
+    }
+
+    /// The exit code for an error of checkpoints and proofs.
+    pub fn of_checkpoint_error(error: &CheckpointError) -> Exit {
+        match error {
+            CheckpointError::RolledBack { .. } => Exit::Broken,
+            CheckpointError::Key(_) => Exit::Usage,
+            CheckpointError::Trail(error) => Exit::of_trail_error(error),
+            _ => Exit::CouldNot,
+        }
+    }
+
+    /// The exit code for a service that could not start.
+    pub fn of_serve_error(error: &ServeError) -> Exit {
+        match error {
+            ServeError::NoTokens(_) => Exit::Usage,
+            _ => Exit::CouldNot,
         }
     }
 }

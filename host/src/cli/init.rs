@@ -10,6 +10,7 @@ use super::exit::{Exit, UsageError};
 use super::output::{COMMIT, FAINT, GOOD, SCHEMA, STRONG, paint, warn};
 use super::session::{LayoutName, Session, separate_ref_note};
 use super::text::{Line, shell_word};
+use crate::cli::Result;
 use crate::config::{self, Settings};
 use crate::trail::{self, InitOptions, Layout, MAX_FLAT_ENTRIES, Trail};
 use uuid::Uuid;
@@ -72,7 +73,7 @@ struct InitReport<'a> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     if let Some(directory) = &args.directory {
         let base = session
             .directory

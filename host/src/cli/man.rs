@@ -4,12 +4,13 @@ use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap_mangen::Man;
 
 use super::args;
 use super::exit::{Exit, UsageError};
 use super::session::Session;
+use crate::cli::Result;
+use crate::cli::failure::Context as _;
 
 /// Print the manual page, or write all of them
 ///
@@ -25,7 +26,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let mut program = args::command();
     program.build();
     if let Some(dir) = &args.dir {

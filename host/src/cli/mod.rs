@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod export;
+mod failure;
 mod ingest;
 mod init;
 mod log;
@@ -44,6 +45,7 @@ use output::{BAD, Output, SCHEMA, paint};
 use session::Session;
 
 pub use exit::{Exit, UsageError};
+pub use failure::{Failure, Result};
 
 /// Runs the program. The first of `arguments` is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> Exit {
@@ -60,13 +62,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
     match session.output.flush() {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(
             &mut session.output,
-            &anyhow::Error::new(error).context("cannot write to standard output"),
+            &Failure::from(error).within("cannot write to standard output"),
         ),
         _ => exit,
     }
 }
 
-fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
+fn dispatch(command: Command, session: &mut Session) -> Result<Exit> {
     // Searching upwards from a missing directory would find nothing, or the wrong repository. `init` creates the
     // directory.
     if !matches!(command, Command::Init(_)) && !session.directory.exists() {
@@ -100,20 +102,20 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Exit> {
 
 /// The JSON that is printed when there is no result.
 #[derive(Serialize)]
-struct Failure<'a> {
+struct FailureJson<'a> {
     schema: u32,
     error: &'a str,
 }
 
-fn fail(output: &mut Output, error: &anyhow::Error) -> Exit {
-    if is_broken_pipe(error) {
+fn fail(output: &mut Output, error: &Failure) -> Exit {
+    if error.is_broken_pipe() {
         // The reader of standard output has closed it, as in `chiffon-audit log | head`.
         return Exit::Done;
     }
     let text = format!("{error:#}");
     if output.is_json() {
         // If standard output is broken, standard error still reports it.
-        let _ = output.object(&Failure {
+        let _ = output.object(&FailureJson {
             schema: SCHEMA,
             error: &text,
         });
@@ -124,14 +126,7 @@ fn fail(output: &mut Output, error: &anyhow::Error) -> Exit {
         paint(BAD, "error:"),
         text::Line(&text)
     ));
-    Exit::of_error(error)
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+    error.exit
 }
 
 /// Prints clap's message: the requested help, or what is wrong with the arguments.
@@ -148,7 +143,7 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Exit {
                 .trim_start_matches("error: ");
             let _ = output::write_object(
                 io::stdout(),
-                &Failure {
+                &FailureJson {
                     schema: SCHEMA,
                     error: text,
                 },

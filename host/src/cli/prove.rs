@@ -3,7 +3,6 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use serde::Serialize;
 
 use super::checkpoint::{key, warn_of_another_trail};
@@ -12,6 +11,8 @@ use super::output::{FAINT, GOOD, SCHEMA, paint};
 use super::session::Session;
 use super::text::Line;
 use crate::checkpoint::{self, Proof, Target};
+use crate::cli::Result;
+use crate::cli::failure::Context as _;
 use crate::config::{CheckpointSettings, Settings};
 use crate::outcome::TaskId;
 
@@ -61,7 +62,7 @@ struct ProofJson<'a> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let task = TaskId::parse(&args.task_id).map_err(|rule| {
         UsageError(format!(
             "{} is not a task id: it {rule}",

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::output::SCHEMA;
-use crate::recorder::{Answer, AnswerKind, Cause};
+use crate::outcome::Cause;
+use crate::recorder::{Answer, AnswerKind};
 
 /// The JSON object for one submission. Public: members are added, never changed.
 #[derive(Debug, Serialize)]

@@ -12,6 +12,7 @@ use super::session::Session;
 use super::store::{RebindFlag, options_of, place, runtime};
 use super::text::Line;
 use crate::binding;
+use crate::cli::{Failure, Result};
 use crate::config::{Private, Settings};
 use crate::outcome::counted;
 use crate::reconcile::{self, EntryLocation, Layers, RepairReport, Report};
@@ -40,7 +41,7 @@ pub struct Args {
 const MAX_SHOWN: usize = 1000;
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let settings = session.settings(Settings {
         store: args.store.clone().map(Private),
         ..Settings::default()
@@ -72,7 +73,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             true => Some(reconcile::repair(&layers, &report).await?),
             false => None,
         };
-        Ok::<_, anyhow::Error>(Ended::Compared {
+        Ok::<_, Failure>(Ended::Compared {
             report: Box::new(report),
             repaired,
         })

@@ -6,7 +6,6 @@ use std::cell::RefCell;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::ValueEnum;
 
 use super::exit::Exit;
@@ -15,6 +14,8 @@ use super::progress::Progress;
 use super::session::Session;
 use super::time::{self, Bound};
 use super::verify::AuditFlags;
+use crate::cli::Result;
+use crate::cli::failure::Context as _;
 use crate::reports::{self as report, ReportCounter};
 use crate::verify;
 
@@ -61,7 +62,7 @@ pub enum Format {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let now = session.clock.now();
     let path = args.path.as_ref();
     let path = path.map_or(session.directory.clone(), |path| {

@@ -15,10 +15,11 @@ use super::output::{Output, SlowCompileNotice, warn};
 use super::policy::Source;
 use super::signing;
 use super::text::Line;
+use crate::cli::Result;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, ConfigError, Environment, PolicyLimits, Settings, repository_file};
 use crate::outcome::{self, Statuses};
-use crate::policies::{self, PoliciesError, PolicyWithSettings};
+use crate::policies::{self, PolicyWithSettings};
 use crate::policy::{self, Allocation, Compiler, Engine, LoadError, Policy, PolicySettings};
 use crate::recorder::{self, Recorder};
 use crate::trail::{self, Layout, Trail, TrailError};
@@ -226,7 +227,7 @@ impl Session {
     }
 
     /// The options for opening the trail to record, with signing if the settings say so.
-    pub fn record_options(&self, settings: &Settings) -> anyhow::Result<trail::OpenOptions> {
+    pub fn record_options(&self, settings: &Settings) -> Result<trail::OpenOptions> {
         Ok(trail::OpenOptions {
             signing: signing::options(&settings.signing, &self.environment)?,
             ..self.open_options(settings)
@@ -249,11 +250,7 @@ impl Session {
     }
 
     /// Opens the trail and the policy, joined in a recorder.
-    pub fn recorder(
-        &self,
-        settings: &Settings,
-        allocation: Allocation,
-    ) -> anyhow::Result<Recorder> {
+    pub fn recorder(&self, settings: &Settings, allocation: Allocation) -> Result<Recorder> {
         let trail = Trail::open(&self.directory, self.record_options(settings)?)?;
         let PolicyWithSettings {
             policy,
@@ -289,7 +286,7 @@ pub fn separate_ref_note(reference: &str, why: &str) -> String {
 }
 
 /// The limits on a document.
-pub fn outcome_limits(settings: &Settings) -> anyhow::Result<outcome::Limits> {
+pub fn outcome_limits(settings: &Settings) -> Result<outcome::Limits> {
     let mut limits = outcome::Limits::default();
     if let Some(bytes) = settings.outcome_limits.max_bytes {
         limits.max_bytes = size(bytes);
@@ -319,13 +316,10 @@ pub fn policy_in_force(
     settings: &Settings,
     allocation: Allocation,
     on_slow: Option<SlowCompileNotice>,
-) -> anyhow::Result<PolicyWithSettings> {
+) -> Result<PolicyWithSettings> {
     let engine = engine(settings, allocation, on_slow)?;
     if !settings.policy_override.file {
-        let activated = policies::in_force(trail, &engine).map_err(|error| match error {
-            PoliciesError::Trail(error) => anyhow::Error::from(error),
-            other => other.into(),
-        })?;
+        let activated = policies::in_force(trail, &engine)?;
         if activated.is_some() && settings.policy_override.settings {
             return Err(UsageError(
                 "a policy is in force on this trail with its own settings: name the policy too, or activate it with these \
@@ -349,7 +343,7 @@ pub fn engine(
     settings: &Settings,
     allocation: Allocation,
     on_slow: Option<SlowCompileNotice>,
-) -> anyhow::Result<Engine> {
+) -> Result<Engine> {
     let limits = policy_limits(settings.policy_limits);
     let in_cache = |directory: Option<&Path>| {
         Engine::with_compiler(
@@ -381,7 +375,7 @@ fn compiler(on_slow: Option<SlowCompileNotice>) -> Compiler {
     }
 }
 
-fn load_policy(settings: &Settings, engine: &Engine) -> anyhow::Result<Policy> {
+fn load_policy(settings: &Settings, engine: &Engine) -> Result<Policy> {
     match &settings.policy_file {
         Some(path) => Source::from(path.clone().into_os_string()).load(engine),
         None => Ok(Policy::builtin(engine)?),
@@ -427,7 +421,7 @@ pub fn layout(layout: config::Layout) -> Layout {
 }
 
 /// Reads the secret: the file's bytes without the newline that an editor adds at the end.
-pub fn read_secret(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub fn read_secret(path: &Path) -> Result<Vec<u8>> {
     let mut secret = fs::read(path).map_err(|error| cannot_read("the secret", path, error))?;
     if secret.last() == Some(&b'\n') {
         secret.pop();

@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 
-use anyhow::anyhow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -10,6 +9,8 @@ use super::exit::{Exit, UsageError};
 use super::output::{COMMIT, SCHEMA, paint};
 use super::session::Session;
 use super::text::{Line, Lines, one_line_json};
+use crate::cli::Result;
+use crate::cli::failure::failure;
 use crate::config::Settings;
 use crate::outcome::{Reporter, TaskId, json};
 use crate::trail::RecordedEntry;
@@ -67,7 +68,7 @@ impl EntryJson {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let task_id = TaskId::parse(&args.task_id).map_err(|rule| {
         UsageError(format!(
             "{} is not a task id: it {rule}",
@@ -77,7 +78,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let settings = session.settings(Settings::default())?;
     let trail = session.trail_to_read(&settings, args.reference.as_deref())?;
     let Some(recorded) = trail.find(&task_id)? else {
-        return Err(anyhow!(
+        return Err(failure!(
             "no entry for {task_id} in the trail {} of {}",
             trail.reference(),
             trail.common_dir().display()

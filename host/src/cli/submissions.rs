@@ -10,6 +10,8 @@ use super::session::Session;
 use super::store::{open_to_read, place, runtime};
 use super::text::{Line, Lines};
 use super::time::{self, Bound};
+use crate::cli::Result;
+use crate::cli::failure::bail;
 use crate::config::{Private, Settings};
 use crate::http::{ListedSubmission, TaskSubmission};
 use crate::outcome::TaskId;
@@ -45,7 +47,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let settings = session.settings(Settings {
         store: args.store.clone().map(Private),
         ..Settings::default()
@@ -85,10 +87,10 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn of_task(store: &dyn Store, task_id: &TaskId, output: &mut Output) -> anyhow::Result<()> {
+async fn of_task(store: &dyn Store, task_id: &TaskId, output: &mut Output) -> Result<()> {
     let submissions = store.submissions(task_id).await?;
     if submissions.is_empty() {
-        anyhow::bail!("this store has no submission for {task_id}");
+        bail!("this store has no submission for {task_id}");
     }
     for (number, submission) in submissions.into_iter().enumerate() {
         if output.is_json() {
@@ -114,7 +116,7 @@ async fn list(
     mut listing: SubmissionQuery,
     most: Option<usize>,
     output: &mut Output,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let mut left = most.unwrap_or(usize::MAX);
     while left > 0 {
         listing.limit = u32::try_from(left).map_or(MAX_LIMIT, |left| left.min(MAX_LIMIT));
@@ -172,11 +174,16 @@ fn row(output: &mut Output, submission: &SubmissionState) -> io::Result<()> {
 
 fn why(state: &State) -> String {
     match state {
-        State::Pending { cause } => cause.clone().unwrap_or_default(),
-        State::Blocked { cause } => cause.clone(),
+        State::Pending { cause, reason } | State::Blocked { cause, reason } => {
+            let word = cause.map(|cause| cause.as_str());
+            let parts: Vec<&str> = word.into_iter().chain(reason.as_deref()).collect();
+            parts.join(": ")
+        }
         State::Committed { commit, .. } => commit.clone(),
-        State::Conflicting { reason } => reason.clone(),
-        State::Refused { violations, reason } => {
+        State::Conflicting { reason, .. } => reason.clone(),
+        State::Refused {
+            violations, reason, ..
+        } => {
             let each = violations.iter().map(ToString::to_string);
             let all: Vec<String> = reason.iter().cloned().chain(each).collect();
             all.join("; ")

@@ -16,6 +16,7 @@ use super::output::{BAD, COMMIT, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, pa
 use super::progress::Progress;
 use super::session::Session;
 use super::text::Line;
+use crate::cli::Result;
 use crate::outcome::counted;
 use crate::verify::{self, AuditResult, Claim, Report, Verdict};
 
@@ -51,7 +52,7 @@ struct Audit<'a> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     if let Some(file) = &args.proof {
         return proof::run(file, args, session);
     }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,6 +19,8 @@ use super::store::runtime;
 use super::text::Line;
 use crate::checkpoint::CheckpointKey;
 use crate::checkpoint::witness::{self, Logs};
+use crate::cli::Result;
+use crate::cli::failure::{Context as _, failure};
 use crate::outcome::counted;
 
 /// On shutdown, how long to wait for answers in flight.
@@ -86,14 +87,14 @@ struct Listening {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     match &args.command {
         Command::NewKey(args) => new_key(args, session),
         Command::Serve(args) => serve(args, session),
     }
 }
 
-fn new_key(args: &NewKey, session: &mut Session) -> anyhow::Result<Exit> {
+fn new_key(args: &NewKey, session: &mut Session) -> Result<Exit> {
     let public = CheckpointKey::create_witness(&args.name, &args.file)?.public();
     let output = &mut session.output;
     if output.is_json() {
@@ -112,7 +113,7 @@ fn new_key(args: &NewKey, session: &mut Session) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn serve(args: &Serve, session: &mut Session) -> anyhow::Result<Exit> {
+fn serve(args: &Serve, session: &mut Session) -> Result<Exit> {
     check_exists("the witness's key", &args.key)?;
     let key = CheckpointKey::load_witness(&args.key)?;
     let logs = open(&args.logs, &args.state)?;
@@ -120,7 +121,7 @@ fn serve(args: &Serve, session: &mut Session) -> anyhow::Result<Exit> {
         let lines = tracing_subscriber::fmt().with_max_level(Level::INFO);
         let lines = lines.with_ansi(false).with_writer(io::stderr);
         let started = lines.try_init();
-        started.map_err(|error| anyhow::anyhow!("cannot write a log: {error}"))?;
+        started.map_err(|error| failure!("cannot write a log: {error}"))?;
     }
     let runtime = runtime().context("cannot begin to serve")?;
     runtime.block_on(async {
@@ -169,7 +170,7 @@ fn serve(args: &Serve, session: &mut Session) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn open(logs: &Path, state: &Path) -> anyhow::Result<Logs> {
+fn open(logs: &Path, state: &Path) -> Result<Logs> {
     let text = std::fs::read_to_string(logs)
         .map_err(|error| cannot_read("the keys of the trails", logs, error))?;
     let opened = Logs::open(&text, state)?;

@@ -15,14 +15,3 @@ pub struct CheckpointSettings {
     /// How often the service makes a checkpoint.
     pub every: Option<Duration>,
 }
-
-impl CheckpointSettings {
-    pub(super) fn or(self, fallback: CheckpointSettings) -> CheckpointSettings {
-        CheckpointSettings {
-            key: self.key.or(fallback.key),
-            to: self.to.or(fallback.to),
-            state: self.state.or(fallback.state),
-            every: self.every.or(fallback.every),
-        }
-    }
-}

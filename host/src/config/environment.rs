@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::key::{KEYS, POLICY_SETTINGS, PREFIX, variable};
+use super::key::{PREFIX, variable};
+use super::table::{KEYS, POLICY_SETTINGS};
 use super::value::Value;
 use super::{ConfigError, Settings};
 
@@ -62,7 +63,7 @@ impl Environment {
             };
             let text = || value.to_str().ok_or_else(|| wrong("UTF-8"));
             if let Some(key) = KEYS.iter().find(|key| key.variable() == *name) {
-                key.store(&mut settings, Value::Variable(text()?))
+                (key.store)(&mut settings, Value::Variable(text()?))
                     .ok_or_else(|| wrong(key.expected))?;
             } else if *name == variable(POLICY_SETTINGS) {
                 let text = text()?;

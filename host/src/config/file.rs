@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::key::{self, Key, POLICY_SETTINGS};
+use super::key::{self, Key};
+use super::table::{KEYS, POLICY_SETTINGS};
 use super::value::Value;
 use super::{ConfigError, Settings};
 
@@ -131,7 +132,7 @@ impl Reader<'_> {
     fn setting(&mut self, key: &Key, value: &toml::Value) -> Result<(), ConfigError> {
         self.check_trust(key.name, key.repository)?;
         let directory = self.path.parent().unwrap_or(Path::new(""));
-        key.store(&mut self.settings, Value::File { value, directory })
+        (key.store)(&mut self.settings, Value::File { value, directory })
             .ok_or_else(|| self.wrong(key.name.to_owned(), key.expected))
     }
 
@@ -181,7 +182,7 @@ impl Reader<'_> {
 
 /// Whether any setting's name starts with this table's name.
 fn is_table(name: &str) -> bool {
-    key::KEYS.iter().any(|key| {
+    KEYS.iter().any(|key| {
         key.name
             .strip_prefix(name)
             .is_some_and(|rest| rest.starts_with('.'))

@@ -16,13 +16,15 @@ mod key;
 mod repository;
 mod service;
 mod signing;
+mod table;
 mod value;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use key::{KEYS, Key, Set};
+use key::Key;
+use table::{KEYS, POLICY_SETTINGS};
 use value::Value;
 
 pub use checkpoint::CheckpointSettings;
@@ -31,10 +33,43 @@ pub use repository::repository_file;
 pub use service::ServiceSettings;
 pub use signing::{Signing, SigningExtent, SigningFailure};
 
-/// Every setting: its name, what its value must be, and whether the file in a git directory may give it.
-pub fn settings() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
-    KEYS.iter()
-        .map(|key| (key.name, key.expected, key.repository))
+/// A row of the reference of settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The section of the reference.
+    pub section: &'static str,
+    /// The name in files.
+    pub name: &'static str,
+    /// What the value must be.
+    pub expected: &'static str,
+    /// What holds if nobody gives it.
+    pub default: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// Whether the file in a git directory may give it.
+    pub repository: bool,
+}
+
+/// Every setting, in the order of the reference.
+pub fn settings() -> impl Iterator<Item = Setting> {
+    let of_policies = KEYS.iter().find(|key| key.name == "policy.file");
+    let for_policy = of_policies.map(|key| Setting {
+        section: key.section,
+        name: POLICY_SETTINGS,
+        expected: "a table of strings",
+        default: "none",
+        about: "for the policy to read",
+        repository: false,
+    });
+    let own = KEYS.iter().map(|key| Setting {
+        section: key.section,
+        name: key.name,
+        expected: key.expected,
+        default: key.default,
+        about: key.about,
+        repository: key.repository,
+    });
+    own.chain(for_policy)
 }
 
 /// The settings, from one source or merged from all. A setting that was not given is `None`.
@@ -217,75 +252,33 @@ impl Settings {
     /// `Unknown` if there is no such limit, `Value` if the value is not valid for it.
     pub fn set_policy_limit(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
         let (key, origin) = (format!("policy.{name}"), "--limit".to_owned());
-        let limit = Key::find(&key).filter(|key| matches!(key.set, Set::Limit(_) | Set::Time(_)));
+        let limit = Key::find(&key).filter(|key| key.is_limit);
         let Some(limit) = limit else {
             return Err(ConfigError::Unknown { key, origin });
         };
-        limit
-            .store(self, Value::Variable(value))
-            .ok_or(ConfigError::Value {
-                key,
-                origin,
-                expected: limit.expected,
-            })
+        (limit.store)(self, Value::Variable(value)).ok_or(ConfigError::Value {
+            key,
+            origin,
+            expected: limit.expected,
+        })
     }
 
     /// These settings, with gaps filled from `fallback`, which has lower precedence.
     fn or(mut self, mut fallback: Settings) -> Settings {
-        for key in KEYS {
-            if let Set::Limit(limit) = key.set {
-                let nearer = limit(&mut self);
-                *nearer = nearer.or(*limit(&mut fallback));
-            }
+        // The two kinds of key are one choice: a source that names one kind hides the other kind in sources below it.
+        if self.signing.key.is_some() || self.signing.openpgp_key.is_some() {
+            fallback.signing.key = None;
+            fallback.signing.openpgp_key = None;
         }
+        for key in KEYS {
+            (key.merge)(&mut self, &mut fallback);
+        }
+        self.default_layout = self.default_layout.or(fallback.default_layout);
         let mut policy_settings = fallback.policy_settings;
         policy_settings.extend(self.policy_settings);
-        Settings {
-            layout: self.layout.or(fallback.layout),
-            default_layout: self.default_layout.or(fallback.default_layout),
-            statuses: self.statuses.or(fallback.statuses),
-            author: self.author.or(fallback.author),
-            policy_file: self.policy_file.or(fallback.policy_file),
-            policy_settings,
-            policy_override: self.policy_override,
-            secret_file: self.secret_file.or(fallback.secret_file),
-            signing: self.signing.or(fallback.signing),
-            checkpoint: self.checkpoint.or(fallback.checkpoint),
-            lock_wait: self.lock_wait.or(fallback.lock_wait),
-            cache_dir: self.cache_dir.or(fallback.cache_dir),
-            store: self.store.or(fallback.store),
-            store_schema: self.store_schema.or(fallback.store_schema),
-            store_pool: self.store_pool,
-            turned_down_retention: self
-                .turned_down_retention
-                .or(fallback.turned_down_retention),
-            keep_submissions: self.keep_submissions.or(fallback.keep_submissions),
-            tokens: self.tokens.or(fallback.tokens),
-            tokens_file: self.tokens_file.or(fallback.tokens_file),
-            serve_listen: self.serve_listen.or(fallback.serve_listen),
-            on_policy_fault: self.on_policy_fault.or(fallback.on_policy_fault),
-            serve_lease: self.serve_lease.or(fallback.serve_lease),
-            token_rate: self.token_rate.or(fallback.token_rate),
-            token_bytes: self.token_bytes.or(fallback.token_bytes),
-            access_log: self.access_log.or(fallback.access_log),
-            checkout_plaintext: self.checkout_plaintext.or(fallback.checkout_plaintext),
-            warnings: [self.warnings, fallback.warnings].concat(),
-            serve_drain: self.serve_drain.or(fallback.serve_drain),
-            wait_for_store: self.wait_for_store.or(fallback.wait_for_store),
-            service: self.service.or(fallback.service),
-            outcome_limits: self.outcome_limits,
-            policy_limits: PolicyLimits {
-                wall_time: self
-                    .policy_limits
-                    .wall_time
-                    .or(fallback.policy_limits.wall_time),
-                compile_time: self
-                    .policy_limits
-                    .compile_time
-                    .or(fallback.policy_limits.compile_time),
-                ..self.policy_limits
-            },
-        }
+        self.policy_settings = policy_settings;
+        self.warnings.extend(fallback.warnings);
+        self
     }
 }
 

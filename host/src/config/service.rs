@@ -18,14 +18,3 @@ pub struct ServiceSettings {
     /// Maximum number of simultaneous event followers.
     pub followers: Option<u64>,
 }
-
-impl ServiceSettings {
-    /// Merges with `fallback`, which has lower precedence. Numeric limits are merged elsewhere, all in the same way.
-    pub(super) fn or(self, fallback: ServiceSettings) -> ServiceSettings {
-        ServiceSettings {
-            admin_listen: self.admin_listen.or(fallback.admin_listen),
-            allowed_hosts: self.allowed_hosts.or(fallback.allowed_hosts),
-            ..self
-        }
-    }
-}

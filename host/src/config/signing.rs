@@ -39,25 +39,3 @@ pub enum SigningFailure {
     /// It is recorded unsigned, and its commit says so.
     Unsigned,
 }
-
-impl Signing {
-    /// Merges with a source of lower precedence. The two kinds of key are one choice: a source that names one kind
-    /// hides the other kind in sources below it.
-    pub(super) fn or(self, fallback: Signing) -> Signing {
-        let named = self.key.is_some() || self.openpgp_key.is_some();
-        let (key, openpgp_key) = if named {
-            (self.key, self.openpgp_key)
-        } else {
-            (fallback.key, fallback.openpgp_key)
-        };
-        Signing {
-            key,
-            openpgp_key,
-            program: self.program.or(fallback.program),
-            passphrase_file: self.passphrase_file.or(fallback.passphrase_file),
-            extent: self.extent.or(fallback.extent),
-            on_failure: self.on_failure.or(fallback.on_failure),
-            timeout: self.timeout.or(fallback.timeout),
-        }
-    }
-}

@@ -1,6 +1,7 @@
 //! The policies of a trail: one is put in force, decisions are shown, reproduced, and compared with another policy.
 
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::super::{Machine, outcome};
 use crate::policy::builtin;
@@ -345,7 +346,7 @@ fn keep_submission(machine: &Machine) {
             text: WITH_SECRET.to_owned(),
             document: None,
             fingerprint: Fingerprint {
-                bytes: outcome.fingerprint(None),
+                bytes: Sha256::digest(outcome.canonical()).into(),
                 keyed: false,
             },
             former: None,

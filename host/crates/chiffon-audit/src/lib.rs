@@ -29,11 +29,14 @@
 //!
 //! All methods need a tokio runtime with time and I/O enabled.
 
+#![warn(unreachable_pub)]
+
 mod builder;
 mod error;
 mod orchestrator;
 mod state;
 
+pub use ::outcome::Cause;
 pub use builder::Builder;
 pub use error::Error;
 pub use orchestrator::{Orchestrator, Report};

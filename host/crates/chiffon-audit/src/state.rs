@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use outcome::Cause;
+
 /// The answer to a submission: it is durable in the store, and will be committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -22,13 +24,17 @@ pub struct Receipt {
 pub enum State {
     /// Accepted, and not in the trail yet.
     Pending {
-        /// The cause of the delay, with the reason, if there is one.
-        cause: Option<String>,
+        /// The cause of the delay, if there is one.
+        cause: Option<Cause>,
+        /// The same as a sentence for people.
+        reason: Option<String>,
     },
     /// Accepted and set aside until an operator acts.
     Blocked {
-        /// The cause, with the reason.
-        cause: String,
+        /// The cause; `None` for one that only a later version knows.
+        cause: Option<Cause>,
+        /// The same as a sentence for people.
+        reason: Option<String>,
     },
     /// In the trail, durable.
     Committed {
@@ -44,6 +50,8 @@ pub enum State {
     },
     /// The outcome or the policy's rules do not allow an entry. The submission is kept in the store.
     Refused {
+        /// The cause; `None` if an earlier version refused it, which did not keep the word.
+        cause: Option<Cause>,
         /// What is wrong with the document.
         violations: Vec<Violation>,
         /// The reason from the policy, if it refused.
@@ -67,11 +75,16 @@ impl State {
 impl From<store::State> for State {
     fn from(state: store::State) -> State {
         match state {
-            store::State::Pending { cause } => State::Pending { cause },
-            store::State::Blocked { cause } => State::Blocked { cause },
+            store::State::Pending { cause, reason } => State::Pending { cause, reason },
+            store::State::Blocked { cause, reason } => State::Blocked { cause, reason },
             store::State::Committed { commit, path } => State::Committed { commit, path },
-            store::State::Conflicting { reason } => State::Conflicting { reason },
-            store::State::Refused { violations, reason } => State::Refused {
+            store::State::Conflicting { reason, .. } => State::Conflicting { reason },
+            store::State::Refused {
+                cause,
+                violations,
+                reason,
+            } => State::Refused {
+                cause,
                 violations: violations.into_iter().map(Violation::from).collect(),
                 reason,
             },

@@ -11,11 +11,15 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::problem::{FieldError, Kind, Problem, fields};
+use outcome::Cause;
 use service::orchestrator::{self, Orchestrator};
 use store::{self, State, SubmissionState};
 
 /// The schema version of every answer.
 pub const SCHEMA: u32 = 1;
+
+/// The word for every refusal in the member `cause`. It is not in the vocabulary; within this schema it stays.
+const REFUSED: &str = "refused";
 
 /// The current state of a submission.
 #[derive(Debug, Serialize, ToSchema)]
@@ -33,8 +37,13 @@ pub struct CurrentState {
     /// `unavailable` if the commit could not be signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<&'static str>,
-    /// The cause, as a word for programs.
-    pub cause: Option<String>,
+    /// The cause, as a word for programs; `refused` if it was refused, whatever the cause.
+    pub cause: Option<&'static str>,
+    /// The cause of a refusal in the words of all other answers, such as `document` or `policy-refused`. Submissions that were
+    /// refused by a version before this member have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub refusal: Option<Cause>,
     /// The reason, as a sentence for people.
     pub reason: Option<String>,
     /// What is wrong with a refused submission, by field.
@@ -51,30 +60,21 @@ impl CurrentState {
             path: None,
             reference: None,
             signature: None,
-            cause: None,
-            reason: None,
+            cause: state.cause().map(Cause::as_str),
+            refusal: None,
+            reason: state.reason().map(str::to_owned),
             errors: Vec::new(),
         };
         match state {
-            State::Pending { cause: None } => {}
-            State::Pending { cause: Some(cause) } | State::Blocked { cause } => {
-                // The settler writes it as `word: sentence`.
-                let (word, sentence) = cause.split_once(": ").unwrap_or((cause, ""));
-                current.cause = Some(word.to_owned());
-                current.reason = (!sentence.is_empty()).then(|| sentence.to_owned());
-            }
+            State::Pending { .. } | State::Blocked { .. } | State::Conflicting { .. } => {}
             State::Committed { commit, path } => {
                 current.commit = Some(commit.clone());
                 current.path = Some(path.clone());
                 current.reference = reference.map(str::to_owned);
             }
-            State::Conflicting { reason } => {
-                current.cause = Some("differs".into());
-                current.reason = Some(reason.clone());
-            }
-            State::Refused { violations, reason } => {
-                current.cause = Some("refused".into());
-                current.reason.clone_from(reason);
+            State::Refused { violations, .. } => {
+                current.cause = Some(REFUSED);
+                current.refusal = state.cause();
                 current.errors = fields(violations);
             }
         }
@@ -147,7 +147,7 @@ pub fn submitted(
     let status = match state {
         State::Committed { .. } => StatusCode::OK,
         State::Pending { .. } | State::Blocked { .. } => StatusCode::ACCEPTED,
-        State::Conflicting { reason } => {
+        State::Conflicting { reason, .. } => {
             let problem = Problem::with_detail(Kind::Conflicting, reason.clone());
             return Problem {
                 receipt: Some(Box::new(shown)),
@@ -155,7 +155,9 @@ pub fn submitted(
             }
             .into_response();
         }
-        State::Refused { violations, reason } => {
+        State::Refused {
+            violations, reason, ..
+        } => {
             return Problem {
                 errors: fields(violations),
                 detail: reason.clone(),

@@ -2,11 +2,11 @@
 //!
 //! Owns the border where untrusted JSON becomes a valid [`TaskOutcome`]. Knows no policy, no trail and no git.
 
+mod cause;
 pub mod clock;
 mod counted;
 pub mod digest;
 mod document;
-mod fingerprint;
 pub mod json;
 mod parse;
 mod reporter;
@@ -18,6 +18,7 @@ mod time;
 
 use std::borrow::Cow;
 
+pub use cause::Cause;
 pub use counted::counted;
 pub use document::{MAX_POINTER, MAX_VIOLATIONS, Rejection, Violation};
 pub use parse::{Limits, well_formed, without_timestamp};

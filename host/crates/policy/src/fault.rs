@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use outcome::Cause;
+
 /// Why a call has no verdict. The trail is unchanged, and the outcome is returned to the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -109,6 +111,27 @@ pub enum Fault {
 
 fn seconds(limit: &Duration) -> String {
     format!("{} s", limit.as_secs_f64())
+}
+
+impl Fault {
+    /// The word of the one vocabulary for this fault.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Fault::Fuel(_) => Cause::PolicyFuel,
+            Fault::Time(_) => Cause::PolicyTime,
+            Fault::Memory(_) | Fault::TableElements(_) | Fault::Parts { .. } | Fault::Stack(_) => {
+                Cause::PolicyMemory
+            }
+            Fault::HostCalls(_) | Fault::WasiCalls(_) | Fault::HostCallBytes(_) => {
+                Cause::PolicyCalls
+            }
+            Fault::Panicked(_) | Fault::Trapped(_) | Fault::Exited(_) | Fault::Misuse(_) => {
+                Cause::PolicyTrap
+            }
+            Fault::Host(_) => Cause::PolicyHost,
+            _ => Cause::PolicyAnswer,
+        }
+    }
 }
 
 #[cfg(test)]

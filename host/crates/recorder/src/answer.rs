@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Cause;
-use outcome::{Reporter, TaskOutcome, Violation};
+use outcome::{Cause, Reporter, TaskOutcome, Violation};
 use policy::{LogLine, Recording};
 use trail::TrailError;
 
@@ -102,7 +101,7 @@ impl Answer {
             TrailError::Collision | TrailError::Filter { .. } => "",
             _ => {
                 return Answer {
-                    cause: Some(Cause::from(error)),
+                    cause: Some(error.cause()),
                     reason: Some(error.to_string()),
                     retry: error.may_pass(),
                     ..Answer::unavailable(task_id)
@@ -110,7 +109,7 @@ impl Answer {
             }
         };
         Answer {
-            cause: Some(Cause::from(error)),
+            cause: Some(error.cause()),
             ..Answer::refused(task_id, vec![Violation::new(pointer, error.to_string())])
         }
     }

@@ -6,7 +6,6 @@
 //! changed.
 
 mod answer;
-mod cause;
 mod former;
 pub mod policies;
 
@@ -17,14 +16,13 @@ use hmac::{Hmac, KeyInit, Mac};
 
 use outcome::clock::{Clock, Timestamp};
 use outcome::digest::hex;
-use outcome::{self, Reporter, TaskId, TaskOutcome};
+use outcome::{self, Cause, Reporter, TaskId, TaskOutcome};
 use policy::{self, Call, LogLine, Policy, PolicySettings, Recording, Trial, Verdict};
 use trail::{DecidedBy, NewEntry, Provenance, Snapshot, Ticket, Trail, TrailError};
 
 use former::{FormerPolicies, Opinion, Redelivery};
 
 pub use answer::{Answer, AnswerKind};
-pub use cause::Cause;
 
 /// What a recorder needs.
 #[derive(Clone)]
@@ -281,7 +279,7 @@ impl Recorder {
                 return Ok(Decision::Final(answer));
             }
             Err(fault) => {
-                answer.cause = Some(Cause::from(&fault));
+                answer.cause = Some(fault.cause());
                 let failure = policy.describe_failure_after(host_calls, &calls);
                 answer.reason = Some(format!("{fault}; {failure}"));
                 answer.policy_log.extend(backtrace.iter().flat_map(|text| {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backlog, Kind, Sequence, State, StoreError, SubmissionState};
 use outcome::clock::Timestamp;
-use outcome::{Reporter, TaskId, Violation};
+use outcome::{Cause, Reporter, TaskId, Violation};
 
 /// A row of `submissions` as it is read.
 pub(super) struct SubmissionRow {
@@ -17,6 +17,7 @@ pub(super) struct SubmissionRow {
     pub(super) kind: String,
     pub(super) state: String,
     pub(super) cause: Option<String>,
+    pub(super) reason: Option<String>,
     pub(super) violations: Option<String>,
     pub(super) attempts: i64,
     pub(super) accepted_at: i64,
@@ -37,22 +38,23 @@ impl SubmissionRow {
             url: url.to_owned(),
             cause: format!("submission {}: {cause}", self.sequence),
         };
-        let cause = self.cause.clone();
+        let cause = self.cause.as_deref().and_then(Cause::parse);
+        let reason = self.reason.clone();
         let state = match self.state.as_str() {
-            "pending" => State::Pending { cause },
-            "blocked" => State::Blocked {
-                cause: cause.unwrap_or_default(),
-            },
+            "pending" => State::Pending { cause, reason },
+            "blocked" => State::Blocked { cause, reason },
             "committed" => State::Committed {
                 commit: self.commit.clone().ok_or_else(|| damaged("no commit"))?,
                 path: self.path.clone().ok_or_else(|| damaged("no path"))?,
             },
             "conflicting" => State::Conflicting {
-                reason: cause.unwrap_or_default(),
+                cause,
+                reason: reason.unwrap_or_default(),
             },
             "refused" => State::Refused {
+                cause,
                 violations: read_violations(self.violations.as_deref()),
-                reason: cause,
+                reason,
             },
             _ => return Err(damaged("an unknown state")),
         };

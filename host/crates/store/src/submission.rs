@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::entry::Entry;
 use outcome::clock::Timestamp;
-use outcome::{Reporter, TaskId, Violation};
+use outcome::{Cause, Reporter, TaskId, Violation};
 
 /// The sequence number of a submission: a greater one was accepted later. Gaps have no meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,11 +127,15 @@ pub enum SettlementResult {
     Committed(Box<Entry>),
     /// The task has a different entry. Closes the submission, which is kept.
     Conflicting {
+        /// The cause in one word.
+        cause: Cause,
         /// The recorder's reason.
         reason: String,
     },
     /// The document is not an outcome, or the policy refused it. Closes the submission, which is kept.
     Refused {
+        /// The cause in one word.
+        cause: Cause,
         /// What is wrong with it.
         violations: Vec<Violation>,
         /// The recorder's reason, if there are no violations.
@@ -139,33 +143,42 @@ pub enum SettlementResult {
     },
     /// It could not be recorded now, and will be tried again.
     Pending {
-        /// What prevented it.
-        cause: String,
+        /// What prevented it, in one word.
+        cause: Cause,
+        /// The same as a sentence for people.
+        reason: Option<String>,
         /// How long to wait before the next attempt.
         retry_in: Duration,
     },
     /// It is set aside, so that others can continue.
     Blocked {
-        /// The reason, such as the name of a limit or `rolled back`.
-        cause: String,
+        /// The cause in one word.
+        cause: Cause,
+        /// The same as a sentence for people.
+        reason: Option<String>,
         /// How long to wait before the next attempt; `None` waits for
         /// [`Store::make_all_due`](super::Store::make_all_due).
         retry_in: Option<Duration>,
     },
 }
 
-/// The state of a submission.
+/// The state of a submission. A cause is `None` if nothing prevents recording, if a later version wrote the word, or if the tables had
+/// a version before 4 when the row was written, which did not keep the word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// Accepted, but not in the trail yet.
     Pending {
-        /// What has prevented it so far.
-        cause: Option<String>,
+        /// What has prevented it so far, in one word.
+        cause: Option<Cause>,
+        /// The same as a sentence for people.
+        reason: Option<String>,
     },
     /// Accepted, but set aside.
     Blocked {
-        /// The reason for setting it aside.
-        cause: String,
+        /// Why it is set aside, in one word.
+        cause: Option<Cause>,
+        /// The same as a sentence for people.
+        reason: Option<String>,
     },
     /// In the trail, durable.
     Committed {
@@ -176,11 +189,15 @@ pub enum State {
     },
     /// The task has a different entry.
     Conflicting {
+        /// The cause in one word.
+        cause: Option<Cause>,
         /// The recorder's reason.
         reason: String,
     },
     /// The document is not an outcome, or the policy refused it.
     Refused {
+        /// The cause in one word.
+        cause: Option<Cause>,
         /// What is wrong with it.
         violations: Vec<Violation>,
         /// The recorder's reason, if there are no violations.
@@ -200,19 +217,39 @@ impl State {
         }
     }
 
+    /// Accepted, and nothing has prevented recording.
+    pub fn accepted() -> State {
+        State::Pending {
+            cause: None,
+            reason: None,
+        }
+    }
+
+    /// The cause in one word.
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            State::Committed { .. } => None,
+            State::Pending { cause, .. }
+            | State::Blocked { cause, .. }
+            | State::Conflicting { cause, .. }
+            | State::Refused { cause, .. } => *cause,
+        }
+    }
+
+    /// The reason as a sentence for people.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            State::Committed { .. } => None,
+            State::Conflicting { reason, .. } => Some(reason),
+            State::Pending { reason, .. }
+            | State::Blocked { reason, .. }
+            | State::Refused { reason, .. } => reason.as_deref(),
+        }
+    }
+
     /// Whether it still has to be recorded.
     pub fn is_open(&self) -> bool {
         matches!(self, State::Pending { .. } | State::Blocked { .. })
-    }
-}
-
-/// Formats the state as `pending`, `committed`, `conflicting`, `refused` or `blocked: <cause>`.
-impl fmt::Display for State {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            State::Blocked { cause } => write!(out, "blocked: {cause}"),
-            state => out.write_str(state.name()),
-        }
     }
 }
 

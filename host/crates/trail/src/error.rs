@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use outcome::Cause;
+
 /// Why a trail cannot be read or written.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TrailError {
@@ -182,6 +184,39 @@ fn rolled_back(reference: &str, found: Option<&str>, acknowledged: &str) -> Stri
 }
 
 impl TrailError {
+    /// The word of the one vocabulary for this error.
+    pub fn cause(&self) -> Cause {
+        match self {
+            TrailError::NoRepository(_) => Cause::NoRepository,
+            TrailError::Unsupported(_) => Cause::UnsupportedRepository,
+            TrailError::Unreadable { .. } => Cause::Unreadable,
+            TrailError::Io { kind, .. } => match kind {
+                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                    Cause::ReadOnly
+                }
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Cause::DiskFull,
+                _ => Cause::Io,
+            },
+            TrailError::NoThread { .. } => Cause::Io,
+            TrailError::Locked { .. } => Cause::Locked,
+            TrailError::Fenced => Cause::Fenced,
+            TrailError::RolledBack { .. } => Cause::RolledBack,
+            TrailError::Altered { .. } => Cause::Altered,
+            TrailError::Behind { .. } => Cause::Behind,
+            TrailError::RecordedAtRemote { .. } => Cause::Elsewhere,
+            TrailError::SeveralTrails { .. } => Cause::SeveralTrails,
+            TrailError::Busy(_) | TrailError::Moved { .. } => Cause::Busy,
+            TrailError::Internal => Cause::TaskFailed,
+            TrailError::Future { .. } => Cause::Clock,
+            TrailError::Filter { .. } => Cause::Filter,
+            TrailError::Collision => Cause::HashCollision,
+            TrailError::CaseCollision(_) => Cause::CaseCollision,
+            TrailError::Signing(_) => Cause::Signing,
+            TrailError::Changed => Cause::Changed,
+            TrailError::Invalid(_) => Cause::Settings,
+        }
+    }
+
     pub(super) fn no_thread(name: &'static str, error: &io::Error) -> TrailError {
         TrailError::NoThread {
             name,

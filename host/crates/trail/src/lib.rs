@@ -12,7 +12,7 @@ pub mod disk;
 mod error;
 mod message;
 mod objects;
-#[doc(hidden)]
+#[cfg(feature = "parts")]
 pub mod parts;
 mod place;
 mod policies;

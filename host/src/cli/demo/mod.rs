@@ -9,13 +9,14 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
 use serde::Serialize;
 
 use super::exit::{Exit, UsageError};
 use super::output::{COMMIT, FAINT, GOOD, Output, SCHEMA, STRONG, paint};
 use super::session::Session;
 use super::text::{Line, Lines, shell_word};
+use crate::cli::Result;
+use crate::cli::failure::{Context as _, bail, ensure};
 use crate::outcome::counted;
 use shell::{CommandRun, Shell};
 
@@ -67,7 +68,7 @@ struct Step {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     prepare(&args.directory)?;
     let mut stage = Stage::new(&args.directory, session)?;
     stage.run()?;
@@ -86,7 +87,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 }
 
 /// Creates the directory, or removes an earlier demo from it. Touches nothing that a demo has not created.
-fn prepare(directory: &Path) -> anyhow::Result<()> {
+fn prepare(directory: &Path) -> Result<()> {
     let is_empty = match fs::read_dir(directory) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,
@@ -146,7 +147,7 @@ struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    fn new(directory: &Path, session: &'a mut Session) -> anyhow::Result<Stage<'a>> {
+    fn new(directory: &Path, session: &'a mut Session) -> Result<Stage<'a>> {
         // Not `./chiffon-demo`: shorter commands are easier to read.
         let directory = directory.strip_prefix(".").unwrap_or(directory).to_owned();
         let shell = Shell::new(&session.program, &directory, &session.environment)?;
@@ -163,7 +164,7 @@ impl<'a> Stage<'a> {
         })
     }
 
-    fn run(&mut self) -> anyhow::Result<()> {
+    fn run(&mut self) -> Result<()> {
         self.record()?;
         self.stop_a_policy()?;
         self.redact()?;
@@ -174,7 +175,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn record(&mut self) -> anyhow::Result<()> {
+    fn record(&mut self) -> Result<()> {
         let program = shell_word(&self.shell.program());
         let trail = (self.name)("trail");
         let outcome = |name: &str| (self.name)(&format!("outcomes/{name}.json"));
@@ -194,7 +195,7 @@ impl<'a> Stage<'a> {
         self.expect(5, &changed).map(drop)
     }
 
-    fn stop_a_policy(&mut self) -> anyhow::Result<()> {
+    fn stop_a_policy(&mut self) -> Result<()> {
         self.begin("A policy that loops: stopped by its limit, the trail untouched")?;
         let (policy, outcome) = (
             (self.name)("looping.wasm"),
@@ -211,7 +212,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn redact(&mut self) -> anyhow::Result<()> {
+    fn redact(&mut self) -> Result<()> {
         self.begin("The redacting policy swapped in: a secret that is reported is not recorded")?;
         let outcome = (self.name)("outcomes/deploy-5.json");
         let trail = (self.name)("trail");
@@ -227,7 +228,7 @@ impl<'a> Stage<'a> {
             .map(drop)
     }
 
-    fn kill(&mut self) -> anyhow::Result<()> {
+    fn kill(&mut self) -> Result<()> {
         self.begin(
             "kill -9 in the middle of a stream, then the same stream again: none lost, none twice",
         )?;
@@ -273,7 +274,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn rewrite(&mut self) -> anyhow::Result<()> {
+    fn rewrite(&mut self) -> Result<()> {
         self.begin(
             "History rewritten in a copy, the failure taken out: `verify` names the commit",
         )?;
@@ -294,7 +295,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn read_with_git(&mut self) -> anyhow::Result<()> {
+    fn read_with_git(&mut self) -> Result<()> {
         self.begin("And it is all plain git")?;
         self.expect(
             0,
@@ -339,7 +340,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Runs a command and prints it with its output. Stops the demo if the exit code is not the expected one.
-    fn expect(&mut self, exit: i32, command: &str) -> anyhow::Result<CommandRun> {
+    fn expect(&mut self, exit: i32, command: &str) -> Result<CommandRun> {
         let run = self.shell.run(command)?;
         self.show(run.clone())?;
         if run.exit != Some(exit) {

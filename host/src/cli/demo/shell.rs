@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, thread};
 
-use anyhow::Context as _;
 use serde::Serialize;
 
+use crate::cli::Result;
+use crate::cli::failure::{Context as _, bail};
 use crate::config::Environment;
 
 /// A command and its result.
@@ -48,11 +49,7 @@ pub struct Shell {
 
 impl Shell {
     /// Creates a shell in which the program has the name that it was called by.
-    pub fn new(
-        program: &OsStr,
-        directory: &Path,
-        environment: &Environment,
-    ) -> anyhow::Result<Shell> {
+    pub fn new(program: &OsStr, directory: &Path, environment: &Environment) -> Result<Shell> {
         let executable = env::current_exe().context("cannot find the program's own file")?;
         let no_configuration = env::current_dir()
             .context("cannot find the current directory")?
@@ -80,7 +77,7 @@ impl Shell {
         clippy::disallowed_methods,
         reason = "the demo shows commands by running them, in a separate directory"
     )]
-    pub fn run(&self, command: &str) -> anyhow::Result<CommandRun> {
+    pub fn run(&self, command: &str) -> Result<CommandRun> {
         // One stream for both, so that the output keeps its order.
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("exec 2>&1\n{command}")]);
@@ -103,7 +100,7 @@ impl Shell {
         clippy::disallowed_methods,
         reason = "only a separate process can be killed"
     )]
-    pub fn kill_ingest(&self, trail: &Path, lines: &str, receipts: usize) -> anyhow::Result<usize> {
+    pub fn kill_ingest(&self, trail: &Path, lines: &str, receipts: usize) -> Result<usize> {
         let mut ingest = Command::new(&self.executable);
         ingest
             .arg("-C")
@@ -117,7 +114,7 @@ impl Shell {
             .spawn()
             .context("cannot run the program itself")?;
         let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            anyhow::bail!("the ingest has no pipes");
+            bail!("the ingest has no pipes");
         };
         let lines = lines.to_owned();
         // In a thread: a pipe has limited room, and the receipts must be read meanwhile. The kill ends the thread.

@@ -8,7 +8,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::Context as _;
 use clap::ValueEnum;
 
 use super::exit::Exit;
@@ -17,6 +16,8 @@ use super::progress::Progress;
 use super::session::Session;
 use super::text::Line;
 use super::time::{self, Bound};
+use crate::cli::Result;
+use crate::cli::failure::Context as _;
 use crate::clock::Timestamp;
 use crate::verify::{self, Report, TrailCommit, Verdict, Visitor, Walk};
 use form::Entry;
@@ -64,7 +65,7 @@ pub enum Format {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let now = session.clock.now();
     let progress = RefCell::new(Progress::new(None, session));
     let tell = |reached: verify::Progress| {

@@ -19,6 +19,7 @@ use super::progress::Progress;
 use super::receipt::reason;
 use super::session::{RecordFlags, Session, outcome_limits};
 use super::text;
+use crate::cli::Result;
 use crate::outcome::{TaskOutcome, Violation, counted};
 use crate::policy::Allocation;
 use crate::recorder::{Answer, AnswerKind, Pending, Recorder};
@@ -62,7 +63,7 @@ const WINDOW: usize = 12_288;
 const WINDOW_BYTES: usize = 16 << 20;
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let settings = session.record_settings(&args.record)?;
     let max_bytes = outcome_limits(&settings)?.max_bytes;
     let files = if args.files.is_empty() {
@@ -122,7 +123,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     let stopped = match done {
         Ok(stopped) => stopped,
         // Nobody reads the receipts any longer. Outcomes in flight may still be recorded.
-        Err(error) if super::is_broken_pipe(&error) => return Ok(Exit::CouldNot),
+        Err(error) if error.is_broken_pipe() => return Ok(Exit::CouldNot),
         Err(error) => return Err(error),
     };
     let seconds = (session.clock.now().microseconds() - started.microseconds()).max(0) as f64 / 1e6;
@@ -185,7 +186,7 @@ impl PendingLine {
 
 impl Ingest<'_> {
     /// Takes lines until the input ends or a signal arrives. Returns the signal.
-    fn run(&mut self, events: &Receiver<Event>, stop: &Stop) -> anyhow::Result<Option<Signal>> {
+    fn run(&mut self, events: &Receiver<Event>, stop: &Stop) -> Result<Option<Signal>> {
         let mut is_over = false;
         while !is_over && stop.signal().is_none() {
             let event = if self.window.is_empty() {
@@ -280,7 +281,7 @@ impl Ingest<'_> {
     }
 
     /// Settles answers that are ready, and more until there is room for another line.
-    fn settle_ready(&mut self) -> anyhow::Result<()> {
+    fn settle_ready(&mut self) -> Result<()> {
         while let Some(first) = self.window.front() {
             let is_full = self.window.len() >= WINDOW || self.window_bytes >= WINDOW_BYTES;
             if !is_full && !first.is_ready() {
@@ -292,7 +293,7 @@ impl Ingest<'_> {
     }
 
     /// Waits for the oldest answer and adds it to the books.
-    fn settle_first(&mut self) -> anyhow::Result<()> {
+    fn settle_first(&mut self) -> Result<()> {
         let Some(first) = self.window.pop_front() else {
             return Ok(());
         };

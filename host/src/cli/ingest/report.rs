@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use serde::Serialize;
 
 use super::stop::Signal;
+use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError};
+use crate::cli::failure::Context as _;
 use crate::cli::output::{GOOD, Output, SCHEMA, paint, write_object};
 use crate::cli::receipt::Receipt;
 use crate::outcome::digest::hex;
@@ -90,7 +91,7 @@ impl IngestReport {
         rejects: Option<&Path>,
         receipts: Option<&Path>,
         inputs: &[PathBuf],
-    ) -> anyhow::Result<IngestReport> {
+    ) -> Result<IngestReport> {
         let rejects = rejects
             .map(|path| JsonLinesFile::create(path, inputs))
             .transpose()?;
@@ -122,7 +123,7 @@ impl IngestReport {
         answer: &Answer,
         origin: LineOrigin<'_>,
         output: &mut Output,
-    ) -> anyhow::Result<()> {
+    ) -> Result<()> {
         self.tally.count(answer.result);
         self.tally.unsigned += u64::from(answer.unsigned);
         let receipt = || Receipt::new(answer).at(origin.file, origin.line);
@@ -151,7 +152,7 @@ impl IngestReport {
     }
 
     /// Flushes the answers added so far.
-    pub fn flush(&mut self, output: &mut Output) -> anyhow::Result<()> {
+    pub fn flush(&mut self, output: &mut Output) -> Result<()> {
         if let Some(rejects) = &mut self.rejects {
             rejects.flush()?;
         }
@@ -283,7 +284,7 @@ struct JsonLinesFile {
 impl JsonLinesFile {
     /// Creates the file, unless it is one of `taken`: overwriting the input would lose outcomes that are not recorded
     /// yet.
-    fn create(path: &Path, taken: &[PathBuf]) -> anyhow::Result<JsonLinesFile> {
+    fn create(path: &Path, taken: &[PathBuf]) -> Result<JsonLinesFile> {
         let same = |other: &PathBuf| match (path.canonicalize(), other.canonicalize()) {
             (Ok(path), Ok(other)) => path == other,
             _ => false,
@@ -299,12 +300,12 @@ impl JsonLinesFile {
         })
     }
 
-    fn write(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
+    fn write(&mut self, value: &impl Serialize) -> Result<()> {
         write_object(&mut self.out, value)
             .with_context(|| format!("cannot write {}", self.path.display()))
     }
 
-    fn flush(&mut self) -> anyhow::Result<()> {
+    fn flush(&mut self) -> Result<()> {
         self.out
             .flush()
             .with_context(|| format!("cannot write {}", self.path.display()))

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::thread;
 
-use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::lines::Event;
+use crate::cli::Result;
 use crate::cli::exit::Exit;
+use crate::cli::failure::Context as _;
 
 /// The signal that ended the reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Stop {
     }
 
     /// Listens from now on. A signal also sends an event, to wake up the receiver.
-    pub fn listen(wake: SyncSender<Event>) -> anyhow::Result<Stop> {
+    pub fn listen(wake: SyncSender<Event>) -> Result<Stop> {
         const CANNOT: &str = "cannot wait for signals";
         let stop = Stop::default();
         let heard = stop.clone();

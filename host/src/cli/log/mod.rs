@@ -13,6 +13,7 @@ use super::session::Session;
 use super::show::EntryJson;
 use super::store::{open_to_read, place, runtime};
 use super::text::Line;
+use crate::cli::Result;
 use crate::clock::Timestamp;
 use crate::config::{Private, Settings};
 use crate::outcome::{Reporter, TaskId};
@@ -86,7 +87,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let filter = Filter::new(args, session.clock.now())?;
     let settings = session.settings(Settings {
         store: args.store.clone().map(Private),
@@ -117,7 +118,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 }
 
 /// Prints the entries that a store finds, each as the trail has it.
-fn by_store(url: &StoreUrl, trail: &Trail, printer: &mut EntryPrinter<'_>) -> anyhow::Result<()> {
+fn by_store(url: &StoreUrl, trail: &Trail, printer: &mut EntryPrinter<'_>) -> Result<()> {
     let runtime = runtime()?;
     runtime.block_on(async {
         let store = open_to_read(url, Some(trail)).await?;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::check::{hint, print_claim};
 use super::subject::{ConfigFlags, Subject};
+use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError};
 use crate::cli::output::{BAD, FAINT, GOOD, SCHEMA, UNSURE, paint};
 use crate::cli::session::{Session, outcome_limits};
@@ -57,7 +58,7 @@ struct Broken<'a> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let settings = args.subject.settings(session)?;
     let trail = session.trail(&settings)?;
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;

@@ -8,6 +8,7 @@ use similar::TextDiff;
 
 use super::subject::{ConfigFlags, Subject};
 use super::submissions::Submissions;
+use crate::cli::Result;
 use crate::cli::exit::Exit;
 use crate::cli::output::{BAD, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, paint};
 use crate::cli::progress::Progress;
@@ -82,7 +83,7 @@ struct Difference<'a> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let settings = args.subject.settings(session)?;
     let started = session.clock.now();
     let since = time::option("--since", args.since.as_deref(), Bound::Since, started)?;

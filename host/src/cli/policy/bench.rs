@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::call::PolicyJson;
 use super::given;
 use super::subject::{ConfigFlags, Source, Subject};
+use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError, cannot_read};
 use crate::cli::output::{BAD, FAINT, Output, SCHEMA, STRONG, paint};
 use crate::cli::session::{Session, engine, outcome_limits};
@@ -108,7 +109,7 @@ struct BaselineMeasured {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     if !(args.seconds > 0.0 && args.seconds <= 3600.0) {
         return Err(UsageError("--seconds must be above 0 and at most 3600".into()).into());
     }
@@ -160,7 +161,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     })
 }
 
-fn workloads(outcomes: Option<&Path>, limits: &Limits) -> anyhow::Result<Vec<Workload>> {
+fn workloads(outcomes: Option<&Path>, limits: &Limits) -> Result<Vec<Workload>> {
     let parse = |name: &str, document: &[u8]| {
         TaskOutcome::parse(document, limits)
             .map_err(|rejection| UsageError(format!("{name} is not an outcome: {rejection}")))
@@ -200,7 +201,7 @@ fn workloads(outcomes: Option<&Path>, limits: &Limits) -> anyhow::Result<Vec<Wor
     Ok(workloads.collect())
 }
 
-fn read_baseline(path: &Path) -> anyhow::Result<Baseline> {
+fn read_baseline(path: &Path) -> Result<Baseline> {
     let text = fs::read(path).map_err(|error| cannot_read("the baseline", path, error))?;
     serde_json::from_slice(&text).map_err(|error| {
         let path = path.display();

@@ -5,13 +5,14 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Context as _;
 use serde::Serialize;
 
 use super::call::PolicyJson;
 use super::given;
 use super::subject::{ConfigFlags, Source, Subject};
+use crate::cli::Result;
 use crate::cli::exit::Exit;
+use crate::cli::failure::Context as _;
 use crate::cli::output::{BAD, FAINT, GOOD, Output, SCHEMA, UNSURE, paint};
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::{Line, shell_word};
@@ -69,7 +70,7 @@ struct ClaimJson<'a> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let started = Instant::now();
     let settings = args.subject.settings(session)?;
     let limits = outcome_limits(&settings)?;
@@ -117,7 +118,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 }
 
 /// Writes each call that breaks the contract to a file named after its claim.
-fn keep(directory: Option<&Path>, report: &Report) -> anyhow::Result<Vec<Option<PathBuf>>> {
+fn keep(directory: Option<&Path>, report: &Report) -> Result<Vec<Option<PathBuf>>> {
     let mut kept = Vec::new();
     let mut made: Option<PathBuf> = None;
     for claim in &report.claims {

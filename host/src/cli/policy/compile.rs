@@ -4,6 +4,7 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
+use crate::cli::Result;
 use crate::cli::exit::Exit;
 use crate::cli::session::{Session, policy_limits, setting};
 use crate::config::Settings;
@@ -21,7 +22,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     // Only these settings: this process acts for the one that started it.
     let mut settings = Settings::default();
     for (name, value) in &args.limits {

@@ -5,7 +5,8 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use crate::cli::Result;
+use crate::cli::failure::Context as _;
 use compose::{NameError, Part, PartName};
 use serde::Serialize;
 
@@ -53,7 +54,7 @@ struct PartJson {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let last = args.parts.len() - 1;
     let parts: Vec<Part> = (0..)
         .zip(&args.parts)
@@ -97,7 +98,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
 }
 
 /// Reads one part. Included policies are layers unless they are the last part.
-fn part(argument: &OsString, is_last: bool) -> anyhow::Result<Part> {
+fn part(argument: &OsString, is_last: bool) -> Result<Part> {
     let text = argument.to_str();
     // A file may have an equals sign in its name.
     let named = text

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
+use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError};
 use crate::cli::output::{GOOD, SCHEMA, paint};
 use crate::cli::session::Session;
@@ -33,7 +34,7 @@ struct Distrusted<'a> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let digest = &args.digest;
     let is_digest = digest.strip_prefix("sha256:").is_some_and(|hex| {
         hex.len() == 64

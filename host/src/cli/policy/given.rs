@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use crate::cli::Result;
 use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::time::{self, Bound};
@@ -15,7 +16,7 @@ use crate::outcome::{Limits, TaskId, TaskOutcome};
 const MAX_ENTRY: u64 = 64 << 20;
 
 /// Reads an outcome document; `-` means standard input.
-pub fn document(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub fn document(path: &Path) -> Result<Vec<u8>> {
     if path == Path::new("-") {
         let mut document = Vec::new();
         io::stdin()
@@ -28,7 +29,7 @@ pub fn document(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Reads outcome documents, one per line. A file that is a single document is accepted too.
-pub fn documents(path: &Path, limits: &Limits) -> anyhow::Result<Vec<Vec<u8>>> {
+pub fn documents(path: &Path, limits: &Limits) -> Result<Vec<Vec<u8>>> {
     let text = document(path)?;
     if TaskOutcome::parse(&text, limits).is_ok() {
         return Ok(vec![text]);
@@ -52,7 +53,7 @@ pub fn documents(path: &Path, limits: &Limits) -> anyhow::Result<Vec<Vec<u8>>> {
 }
 
 /// Reads and checks an outcome document, as the recorder would before it calls a policy.
-pub fn outcome(path: &Path, document: &[u8], settings: &Settings) -> anyhow::Result<TaskOutcome> {
+pub fn outcome(path: &Path, document: &[u8], settings: &Settings) -> Result<TaskOutcome> {
     TaskOutcome::parse(document, &outcome_limits(settings)?).map_err(|rejection| {
         UsageError(format!(
             "{} is not an outcome, and no policy would be called: {rejection}",
@@ -64,7 +65,7 @@ pub fn outcome(path: &Path, document: &[u8], settings: &Settings) -> anyhow::Res
 
 /// The task's existing entry. `path` is the entry's file, or a directory with entries named after their tasks, flat
 /// or laid out as in a trail.
-pub fn existing(path: &Path, task_id: &TaskId) -> anyhow::Result<Option<Vec<u8>>> {
+pub fn existing(path: &Path, task_id: &TaskId) -> Result<Option<Vec<u8>>> {
     let file = if path.is_dir() {
         match entry_in(path, task_id) {
             Some(file) => file,
@@ -89,7 +90,7 @@ fn entry_in(directory: &Path, task_id: &TaskId) -> Option<PathBuf> {
 }
 
 /// The time of recording: as given, or the current time.
-pub fn now(text: Option<&str>, session: &Session) -> anyhow::Result<Timestamp> {
+pub fn now(text: Option<&str>, session: &Session) -> Result<Timestamp> {
     let present = session.clock.now();
     Ok(time::option("--now", text, Bound::Since, present)?.unwrap_or(present))
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use serde::Serialize;
 
 use super::subject::Subject;
+use crate::cli::Result;
 use crate::cli::exit::Exit;
 use crate::cli::output::{Output, SCHEMA, STRONG, paint};
 use crate::cli::session::Session;
@@ -71,7 +72,7 @@ struct Custom<'a> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let settings = args.subject.settings(session)?;
     let bytes = args.subject.policy.read()?;
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;

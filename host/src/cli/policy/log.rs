@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cli::Result;
 use crate::cli::commit::short;
 use crate::cli::exit::Exit;
 use crate::cli::output::{COMMIT, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, paint};
@@ -72,7 +73,7 @@ struct Point {
 
 impl Point {
     /// The time is the entry's, because a commit's has only seconds.
-    fn of(decision: &Decision, trail: &Trail) -> anyhow::Result<Point> {
+    fn of(decision: &Decision, trail: &Trail) -> Result<Point> {
         #[derive(Deserialize)]
         struct Entry<'a> {
             #[serde(borrow)]
@@ -111,7 +112,7 @@ impl Known {
 }
 
 /// Runs the command.
-pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(_: &Args, session: &mut Session) -> Result<Exit> {
     let settings = session.settings(Settings::default())?;
     let trail = session.trail(&settings)?;
     let engine = engine(
@@ -162,7 +163,7 @@ pub fn run(_: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn spans(trail: &Trail, engine: &Engine, known: &Known) -> anyhow::Result<Vec<Span>> {
+fn spans(trail: &Trail, engine: &Engine, known: &Known) -> Result<Vec<Span>> {
     let mut trail_policies = TrailPolicies::new(trail, engine);
     let mut spans: Vec<Span> = Vec::new();
     // The oldest decision so far: the start of the span that was added last.
@@ -206,14 +207,14 @@ fn spans(trail: &Trail, engine: &Engine, known: &Known) -> anyhow::Result<Vec<Sp
 }
 
 /// The names of the parts of a kept stack. Empty for other policies, and if the component is not kept.
-fn part_names(trail: &Trail, digest: &str) -> anyhow::Result<Vec<String>> {
+fn part_names(trail: &Trail, digest: &str) -> Result<Vec<String>> {
     let component = trail.policy_file(PolicyFileKind::Component, digest)?;
     let parts = component.map(|component| Policy::parts_of(&component));
     Ok(parts.into_iter().flatten().map(|part| part.name).collect())
 }
 
 /// Records where the last span begins, if it has more than one entry.
-fn end(spans: &mut [Span], oldest: Option<Decision>, trail: &Trail) -> anyhow::Result<()> {
+fn end(spans: &mut [Span], oldest: Option<Decision>, trail: &Trail) -> Result<()> {
     if let (Some(span), Some(oldest)) = (spans.last_mut(), oldest) {
         span.first = Point::of(&oldest, trail)?;
     }

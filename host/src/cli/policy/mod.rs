@@ -30,6 +30,7 @@ pub use subject::{Source, unasked};
 
 use super::exit::Exit;
 use super::session::Session;
+use crate::cli::Result;
 
 /// Write a policy, try it, test it, put it in force
 ///
@@ -61,7 +62,7 @@ enum Command {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     match &args.command {
         Command::New(args) => new::run(args, session),
         Command::Inspect(args) => inspect::run(args, session),

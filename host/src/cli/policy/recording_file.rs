@@ -3,9 +3,10 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use tempfile::NamedTempFile;
 
+use crate::cli::Result;
+use crate::cli::failure::Context as _;
 use crate::policy::Recording;
 
 /// A file that will hold a recording. A file already at its path is kept until the recording is written.
@@ -17,7 +18,7 @@ pub struct RecordingFile {
 
 impl RecordingFile {
     /// Creates the temporary file beside `path`.
-    pub fn create(path: &Path) -> anyhow::Result<RecordingFile> {
+    pub fn create(path: &Path) -> Result<RecordingFile> {
         let directory = match path.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
@@ -36,7 +37,7 @@ impl RecordingFile {
     }
 
     /// Writes the recording and moves it to its path.
-    pub fn keep(mut self, recording: &Recording) -> anyhow::Result<()> {
+    pub fn keep(mut self, recording: &Recording) -> Result<()> {
         let failed = format!("cannot write the recording {}", self.path.display());
         self.beside
             .write_all(recording.to_text().as_bytes())

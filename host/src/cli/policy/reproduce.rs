@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::cli::Result;
 use crate::cli::exit::Exit;
 use crate::cli::output::{BAD, GOOD, SCHEMA, UNSURE, paint};
 use crate::cli::progress::Progress;
@@ -56,7 +57,7 @@ struct Missing {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let settings = session.settings(Settings::default())?;
     let trail = session.trail(&settings)?;
     let engine = engine(
@@ -94,7 +95,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     })
 }
 
-fn print(found: &ReproduceReport, session: &mut Session) -> anyhow::Result<()> {
+fn print(found: &ReproduceReport, session: &mut Session) -> Result<()> {
     let first = match &found.first {
         Some(Reproduction::Differs {
             commit,

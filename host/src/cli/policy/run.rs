@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-
 use super::call::{self, CallReport};
 use super::given;
 use super::subject::{ConfigFlags, Subject};
+use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError, cannot_read};
+use crate::cli::failure::Context as _;
 use crate::cli::session::{Session, outcome_limits};
 use crate::config::Settings;
 use crate::policies::MissingKey;
@@ -48,7 +48,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let settings = args.subject.settings(session)?;
     match &args.replay {
         Some(path) => replay(args, path, &settings, session),
@@ -56,7 +56,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     }
 }
 
-fn fresh(args: &Args, settings: &Settings, session: &mut Session) -> anyhow::Result<Exit> {
+fn fresh(args: &Args, settings: &Settings, session: &mut Session) -> Result<Exit> {
     let path = args.outcome.as_deref().unwrap_or(Path::new("-"));
     let document = given::document(path)?;
     let outcome = given::outcome(path, &document, settings)?;
@@ -88,12 +88,7 @@ fn fresh(args: &Args, settings: &Settings, session: &mut Session) -> anyhow::Res
     Ok(call::exit(&call))
 }
 
-fn replay(
-    args: &Args,
-    path: &Path,
-    settings: &Settings,
-    session: &mut Session,
-) -> anyhow::Result<Exit> {
+fn replay(args: &Args, path: &Path, settings: &Settings, session: &mut Session) -> Result<Exit> {
     let text = fs::read(path).map_err(|error| cannot_read("the recording", path, error))?;
     let wrong = |error| UsageError(format!("{} {error}", path.display()));
     let recording = Recording::parse(&text).map_err(wrong)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::cli::Result;
 use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::session::{Session, engine, setting};
 use crate::cli::text::Line;
@@ -50,7 +51,7 @@ impl Source {
     }
 
     /// Reads the component's bytes.
-    pub fn read(&self) -> anyhow::Result<Vec<u8>> {
+    pub fn read(&self) -> Result<Vec<u8>> {
         match self {
             Source::Builtin => Ok(Policy::builtin_component().to_vec()),
             Source::Bundled(_, component) => Ok(component.to_vec()),
@@ -72,7 +73,7 @@ impl Source {
     }
 
     /// Loads the policy: from the cache if it is there, otherwise compiled.
-    pub fn load(&self, engine: &Engine) -> anyhow::Result<Policy> {
+    pub fn load(&self, engine: &Engine) -> Result<Policy> {
         Ok(Policy::load(engine, &self.name(), &self.read()?)?)
     }
 }
@@ -124,7 +125,7 @@ impl ConfigFlags {
     }
 
     /// The settings to give to the policy. Reads the files of secret settings.
-    pub fn settings(&self, missing: MissingKey) -> anyhow::Result<PolicySettings> {
+    pub fn settings(&self, missing: MissingKey) -> Result<PolicySettings> {
         let values = self.settings.iter().cloned().collect::<BTreeMap<_, _>>();
         let mut secrets = BTreeMap::new();
         for (name, file) in &self.secrets {
@@ -134,10 +135,7 @@ impl ConfigFlags {
     }
 
     /// The files of the secret settings, by the tags that replace their values in the kept settings.
-    pub fn secret_files(
-        &self,
-        settings: &PolicySettings,
-    ) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    pub fn secret_files(&self, settings: &PolicySettings) -> Result<Vec<(String, PathBuf)>> {
         let mut files = Vec::new();
         for (name, file) in &self.secrets {
             let path = Path::new(file).canonicalize()?;
@@ -214,7 +212,7 @@ impl Subject {
         settings: &Settings,
         allocation: Allocation,
         session: &Session,
-    ) -> anyhow::Result<Policy> {
+    ) -> Result<Policy> {
         let on_slow = session.output.slow_compile_notice();
         self.policy.load(&engine(settings, allocation, on_slow)?)
     }

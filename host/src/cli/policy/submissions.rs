@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
+use crate::cli::Result;
 use crate::cli::store::{open_to_read, runtime};
 use crate::outcome::TaskId;
 use crate::store::{Kind, State, Store, StoreError, StoreUrl};
@@ -14,7 +15,7 @@ pub struct Submissions(Option<(Runtime, Arc<dyn Store>)>);
 
 impl Submissions {
     /// Opens the store of this URL. Without a URL, opens the store beside the trail, if there is one.
-    pub fn open(url: Option<&str>, trail: &Trail) -> anyhow::Result<Submissions> {
+    pub fn open(url: Option<&str>, trail: &Trail) -> Result<Submissions> {
         let named = url.map(StoreUrl::parse).transpose()?;
         let place = named
             .clone()
@@ -28,7 +29,7 @@ impl Submissions {
     }
 
     /// The document that the task's entry was made from, unless it is erased.
-    pub fn of(&self, task_id: &TaskId) -> anyhow::Result<Option<String>> {
+    pub fn of(&self, task_id: &TaskId) -> Result<Option<String>> {
         let Some((runtime, store)) = &self.0 else {
             return Ok(None);
         };

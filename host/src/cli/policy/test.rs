@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use super::subject::{Subject, unasked};
 use super::test_report::{self, CaseRun, Totals};
+use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError, cannot_read};
+use crate::cli::failure::failure;
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::Line;
 use crate::policy::{Allocation, CASES_SUFFIX, Call, CaseFile};
@@ -40,7 +42,7 @@ pub struct Args {
 const NOT_SEARCHED: &[&str] = &["target", "node_modules"];
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let started = Instant::now();
     let settings = args.subject.settings(session)?;
     let limits = outcome_limits(&settings)?;
@@ -50,8 +52,8 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
     }
     let mut files = Vec::new();
     for path in find(&args.cases)? {
-        let file = CaseFile::load(&path)
-            .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+        let file =
+            CaseFile::load(&path).map_err(|error| failure!("{}: {error}", path.display()))?;
         files.push(file);
     }
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
@@ -74,7 +76,7 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             asked.extend(calls.flat_map(Call::settings_read).map(str::to_owned));
             if args.update {
                 file.update(index, &mut report)
-                    .map_err(|error| anyhow::anyhow!("{}: {error}", file.path().display()))?;
+                    .map_err(|error| failure!("{}: {error}", file.path().display()))?;
             }
             totals.count(&report);
             ran.push(CaseRun {
@@ -84,11 +86,11 @@ pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
             });
         }
         file.save()
-            .map_err(|error| anyhow::anyhow!("{}: {error}", file.path().display()))?;
+            .map_err(|error| failure!("{}: {error}", file.path().display()))?;
     }
     totals.seconds = started.elapsed().as_secs_f64();
     if ran.is_empty() {
-        return Err(anyhow::anyhow!("{}", nothing_found(args)));
+        return Err(failure!("{}", nothing_found(args)));
     }
     if let Some(path) = &args.junit {
         test_report::write_junit(path, &policy, &ran)?;
@@ -122,7 +124,7 @@ fn nothing_found(args: &Args) -> String {
     }
 }
 
-fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let here = [PathBuf::from(".")];
     let paths = if paths.is_empty() { &here } else { paths };
     let mut files = Vec::new();
@@ -140,7 +142,7 @@ fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Collects the files of cases below a directory, ordered by name.
-fn search(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+fn search(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let mut entries: Vec<_> = std::fs::read_dir(directory)?.collect::<Result<_, _>>()?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {

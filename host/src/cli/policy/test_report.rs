@@ -5,12 +5,13 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 use similar::{ChangeTag, TextDiff};
 
 use super::call::PolicyJson;
+use crate::cli::Result;
+use crate::cli::failure::Context as _;
 use crate::cli::output::{BAD, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, paint};
 use crate::cli::text::{Line, Lines};
 use crate::policy::{CaseReport, Mismatch, Policy};
@@ -236,7 +237,7 @@ fn diff(expected: &str, actual: &str) -> Vec<String> {
 }
 
 /// Writes the results as JUnit XML.
-pub fn write_junit(path: &Path, policy: &Policy, ran: &[CaseRun]) -> anyhow::Result<()> {
+pub fn write_junit(path: &Path, policy: &Policy, ran: &[CaseRun]) -> Result<()> {
     let mut report = Report::new(format!("policy {}", policy.name()));
     let mut files: Vec<&Path> = ran.iter().map(|one| one.file.as_path()).collect();
     files.dedup();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::cli::Result;
 use crate::cli::session::Session;
 use crate::cli::store::{open_to_read, place, runtime};
 use crate::clock::Timestamp;
@@ -23,7 +24,7 @@ pub(super) fn kept(
     repository: &Path,
     span: [Option<Timestamp>; 2],
     session: &Session,
-) -> anyhow::Result<Kept> {
+) -> Result<Kept> {
     let settings = session.settings(Settings {
         store: named.cloned().map(Private),
         ..Settings::default()
@@ -70,8 +71,10 @@ fn ask(
 
 fn note(submission: SubmissionState) -> KeptNote {
     let reason = match &submission.state {
-        State::Conflicting { reason } => reason.clone(),
-        State::Refused { violations, reason } => {
+        State::Conflicting { reason, .. } => reason.clone(),
+        State::Refused {
+            violations, reason, ..
+        } => {
             let each = violations.iter().map(ToString::to_string);
             let all: Vec<String> = reason.iter().cloned().chain(each).collect();
             all.join("; ")

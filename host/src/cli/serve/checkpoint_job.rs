@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::checkpoint::{
     CheckpointAttempt, CheckpointError, CheckpointKey, PeriodicCheckpoints, Target, Witnesses,
 };
+use crate::cli::Result;
 use crate::cli::checkpoint::key;
 use crate::cli::exit::UsageError;
 use crate::cli::session::Session;
@@ -30,7 +31,7 @@ pub fn prepare_checkpoints(
     trail: &Trail,
     witnesses: Witnesses,
     session: &Session,
-) -> anyhow::Result<Option<CheckpointJob>> {
+) -> Result<Option<CheckpointJob>> {
     let Some(every) = settings.checkpoint.every else {
         if !witnesses.at.is_empty() {
             return Err(UsageError(

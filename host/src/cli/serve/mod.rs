@@ -22,6 +22,7 @@ use super::session::{RecordFlags, Session};
 use super::store::RebindFlag;
 use crate::checkpoint::Witnesses;
 use crate::checkpoint::witness::Witness;
+use crate::cli::Result;
 use crate::config::{CheckpointSettings, Private, ServiceSettings, Settings};
 
 /// Accept outcomes over HTTP, keep them, and commit them
@@ -117,7 +118,7 @@ impl Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let flags = args.settings();
     memory::give_back();
     // First, so that all warnings are logged; dropped last, so that the last lines are written.

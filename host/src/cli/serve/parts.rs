@@ -13,10 +13,12 @@ use super::proving::proving;
 use super::reload::Reload;
 use crate::checkpoint::Witnesses;
 use crate::cli::exit::{UsageError, cannot_read};
+use crate::cli::failure::failure;
 use crate::cli::session::{
     Session, engine, outcome_limits, policy_in_force, policy_limits, read_secret, separate_ref_note,
 };
 use crate::cli::store::{options_of, place};
+use crate::cli::{Failure, Result};
 use crate::config::{Settings, repository_file};
 use crate::http::{Limits, Listen, Prove, TokenLimits, Tokens};
 use crate::orchestrator::{
@@ -74,7 +76,7 @@ pub fn gather(
     flags: Settings,
     witnesses: Witnesses,
     session: &mut Session,
-) -> anyhow::Result<Parts> {
+) -> Result<Parts> {
     let listen_text = settings
         .serve_listen
         .clone()
@@ -215,10 +217,10 @@ fn open_or_start_trail(
     settings: &Settings,
     session: &Session,
     notes: &mut Vec<String>,
-) -> anyhow::Result<Trail> {
+) -> Result<Trail> {
     let directory = &session.directory;
     let trail = session.trail(settings).map_err(|error| match error {
-        TrailError::NoRepository(_) => anyhow::anyhow!(
+        TrailError::NoRepository(_) => failure!(
             "{error}; `chiffon-audit init --bare {}` creates a trail for a service",
             directory.display()
         ),
@@ -259,7 +261,7 @@ pub fn on_policy_fault(settings: &Settings) -> OnPolicyFault {
 }
 
 /// The tokens from the settings.
-pub fn tokens(settings: &Settings, notes: &mut Vec<String>) -> anyhow::Result<Tokens> {
+pub fn tokens(settings: &Settings, notes: &mut Vec<String>) -> Result<Tokens> {
     let text = match (&settings.tokens_file, &settings.tokens) {
         (Some(file), _) => {
             if is_readable_by_others(file) {
@@ -298,7 +300,7 @@ fn load_policy(flags: Settings, session: &Session) -> LoadPolicy {
         let file = repository_file(&directory);
         let settings = Settings::load(flags.clone(), &environment, file.as_deref())
             .map_err(|error| error.to_string())?;
-        let failed = |error: anyhow::Error| format!("{error:#}");
+        let failed = |error: Failure| format!("{error:#}");
         match wanted {
             RequestedPolicy::Configured => {
                 policy_in_force(trail, &settings, Allocation::Pooling, None).map_err(failed)

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::checkpoint::{self, CheckpointError, CheckpointKey, Target};
+use crate::cli::Result;
 use crate::cli::session::Session;
 use crate::config::Settings;
 use crate::http::{NoProof, Prove};
 
 /// From the settings; `None` if they give neither a key nor a place.
-pub fn proving(settings: &Settings, session: &Session) -> anyhow::Result<Option<Prove>> {
+pub fn proving(settings: &Settings, session: &Session) -> Result<Option<Prove>> {
     let to = settings.checkpoint.to.clone();
     let key = settings.checkpoint.key.as_deref();
     if to.is_none() && key.is_none() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::parts::{self, DRAIN};
 use crate::cli::session::{Session, outcome_limits};
+use crate::cli::{Failure, Result};
 use crate::config::{Environment, Settings, repository_file};
 use crate::http::{Gate, Limits, Listen, Tokens};
 use crate::orchestrator::{Orchestrator, RequestedPolicy};
@@ -130,7 +131,7 @@ impl Reload {
     }
 
     /// Reads everything and checks all that can be checked before it takes effect.
-    fn read(&self, gate: &Gate) -> anyhow::Result<ReloadedSettings> {
+    fn read(&self, gate: &Gate) -> Result<ReloadedSettings> {
         let file = repository_file(&self.directory);
         let settings = Settings::load(self.flags.clone(), &self.environment, file.as_deref())?;
         let mut notes = Vec::new();
@@ -144,7 +145,7 @@ impl Reload {
             .into_iter()
             .flatten()
         {
-            listen.parse::<Listen>().map_err(anyhow::Error::msg)?;
+            listen.parse::<Listen>().map_err(Failure::new)?;
         }
         let documents = outcome_limits(&settings)?;
         Ok(ReloadedSettings {

@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::sync::watch;
@@ -18,7 +17,9 @@ use super::signals::Signals;
 use super::waiting;
 use super::watchdog::{self, Listening, Message};
 use crate::binding::{self, BindError};
+use crate::cli::Result;
 use crate::cli::exit::Exit;
+use crate::cli::failure::{Context as _, bail};
 use crate::cli::session::Session;
 use crate::http::{Gate, Service};
 use crate::orchestrator::Orchestrator;
@@ -34,7 +35,7 @@ const LEASE_RETURN: Duration = Duration::from_secs(2);
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Serves until a signal arrives.
-pub fn serve(args: &Args, parts: Parts, session: &mut Session, log: &Log) -> anyhow::Result<Exit> {
+pub fn serve(args: &Args, parts: Parts, session: &mut Session, log: &Log) -> Result<Exit> {
     raise_descriptors();
     // A blocked reader of standard output must not delay the service.
     session.output.become_impatient()?;
@@ -75,7 +76,7 @@ struct ServiceRun {
 }
 
 impl ServiceRun {
-    async fn live(self) -> anyhow::Result<Exit> {
+    async fn live(self) -> Result<Exit> {
         // Before anything is accepted, so that the process handles every later signal.
         let mut signals = Signals::new().context("cannot wait for signals")?;
         for note in &self.parts.notes {
@@ -128,7 +129,7 @@ impl ServiceRun {
     }
 
     /// The store, if it opens at once. A store that waiting cannot make usable is an error.
-    async fn open_at_once(&self) -> anyhow::Result<Option<Arc<dyn Store>>> {
+    async fn open_at_once(&self) -> Result<Option<Arc<dyn Store>>> {
         let parts = &self.parts;
         let opening = store::open(&parts.store, &parts.store_options);
         let store = match tokio::time::timeout(AT_ONCE, opening).await {
@@ -148,7 +149,7 @@ impl ServiceRun {
         mut signals: Signals,
         close: watch::Sender<bool>,
         mut answering: JoinHandle<()>,
-    ) -> anyhow::Result<Exit> {
+    ) -> Result<Exit> {
         let ServiceRun {
             parts,
             grace,
@@ -236,11 +237,7 @@ impl ServiceRun {
 
 /// Refuses a store of another trail. A store whose trail cannot be read now is accepted, because the orchestrator
 /// checks again before it commits.
-async fn belongs(
-    rebind: Option<&binding::Rebind>,
-    parts: &Parts,
-    store: &dyn Store,
-) -> anyhow::Result<()> {
+async fn belongs(rebind: Option<&binding::Rebind>, parts: &Parts, store: &dyn Store) -> Result<()> {
     let trail = (parts.open_trail)()?;
     match binding::bind(store, &trail, rebind).await {
         Ok(_) => Ok(()),
@@ -252,9 +249,9 @@ async fn belongs(
     }
 }
 
-async fn given_up(orchestrator: &Orchestrator, reason: &str) -> anyhow::Result<Exit> {
+async fn given_up(orchestrator: &Orchestrator, reason: &str) -> Result<Exit> {
     return_lease(orchestrator).await;
-    anyhow::bail!("{reason}; another host continues, or this one after a restart")
+    bail!("{reason}; another host continues, or this one after a restart")
 }
 
 async fn return_lease(orchestrator: &Orchestrator) {

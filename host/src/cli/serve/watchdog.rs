@@ -12,7 +12,9 @@ use sd_notify::NotifyState;
 use serde::Serialize;
 use tokio::runtime::Handle;
 
+use crate::cli::Result;
 use crate::cli::exit::Exit;
+use crate::cli::failure::bail;
 use crate::cli::output::{GOOD, Output, SCHEMA, paint};
 use crate::cli::session::Session;
 use crate::cli::text::Line;
@@ -39,7 +41,7 @@ pub enum Message {
     /// The service was told to end, within this time.
     Ending(Duration),
     /// The service has ended.
-    Ended(anyhow::Result<Exit>),
+    Ended(Result<Exit>),
 }
 
 /// The service's addresses and their purposes.
@@ -65,7 +67,7 @@ pub fn run(
     messages: &Receiver<Message>,
     longest: Duration,
     session: &mut Session,
-) -> anyhow::Result<Exit> {
+) -> Result<Exit> {
     let watchdog = sd_notify::watchdog_enabled().map(|most| most / 2);
     let look = watchdog.map_or(LOOK, |pause| pause.min(LOOK));
     let mut watched: Option<WatchedParts> = None;
@@ -82,7 +84,7 @@ pub fn run(
             Ok(Message::Ended(ended)) => return ended,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                anyhow::bail!("the service has panicked; its log says where")
+                bail!("the service has panicked; its log says where")
             }
         }
         let Some(watched) = &mut watched else {
@@ -102,14 +104,14 @@ pub fn run(
             let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            anyhow::bail!(
+            bail!(
                 "it did not end in the time allowed; accepted outcomes are committed after the next start"
             );
         }
     }
 }
 
-fn stalled(watched: &WatchedParts, runtime: &Handle, stall: Stall) -> anyhow::Result<Exit> {
+fn stalled(watched: &WatchedParts, runtime: &Handle, stall: Stall) -> Result<Exit> {
     let Stall { stage, time } = stall;
     let seconds = time.as_secs();
     tracing::error!(
@@ -124,7 +126,7 @@ fn stalled(watched: &WatchedParts, runtime: &Handle, stall: Stall) -> anyhow::Re
         let _ = returned.send(());
     });
     let _ = is_returned.recv_timeout(LEASE_RETURN);
-    anyhow::bail!(
+    bail!(
         "the {stage} made no step for {seconds} s while there was work; accepted outcomes are committed by another host, or \
          after the next start"
     )
@@ -176,7 +178,7 @@ impl WatchedParts {
     }
 }
 
-fn announce(listening: &Listening, output: &mut Output) -> anyhow::Result<()> {
+fn announce(listening: &Listening, output: &mut Output) -> Result<()> {
     let Listening {
         address,
         repository,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cli::Result;
 use crate::cli::exit::{UsageError, cannot_read, check_exists};
 use crate::cli::session::Session;
 use crate::cli::time;
@@ -62,7 +63,7 @@ impl AuditFlags {
     /// # Errors
     ///
     /// The checkpoint key or the settings cannot be read.
-    pub fn options<'a>(&self, session: &Session) -> anyhow::Result<Options<'a>> {
+    pub fn options<'a>(&self, session: &Session) -> Result<Options<'a>> {
         let named = [
             ("the allowed signers", &self.allowed_signers),
             ("the OpenPGP keys", &self.openpgp_keys),
@@ -127,7 +128,7 @@ impl AuditFlags {
 
     /// The operator's OpenPGP program and its time limit. They are read only if needed, since an audit needs no
     /// configuration.
-    fn openpgp(&self, session: &Session) -> anyhow::Result<Signing> {
+    fn openpgp(&self, session: &Session) -> Result<Signing> {
         if self.openpgp_keys.is_none() {
             return Ok(Signing::default());
         }
@@ -172,7 +173,7 @@ impl AuditFlags {
 }
 
 /// Reads a key, given directly or as a file that holds it.
-fn key(given: &str) -> anyhow::Result<String> {
+fn key(given: &str) -> Result<String> {
     if given.contains('+') {
         return Ok(given.to_owned());
     }

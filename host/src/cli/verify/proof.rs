@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Args, print_claims, result_line};
+use crate::cli::Result;
 use crate::cli::exit::{Exit, check_exists};
 use crate::cli::output::{FAINT, SCHEMA, STRONG, paint};
 use crate::cli::session::Session;
@@ -22,7 +23,7 @@ struct Checked<'a> {
 }
 
 /// Runs the command.
-pub(super) fn run(file: &Path, args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub(super) fn run(file: &Path, args: &Args, session: &mut Session) -> Result<Exit> {
     check_exists("the proof", file)?;
     let options = args.flags.options(session)?;
     let report = verify::verify_proof(file, &options)?;

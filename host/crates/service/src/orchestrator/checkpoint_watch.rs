@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Orchestrator, Trouble};
+use outcome::Cause;
 use outcome::clock::Timestamp;
-use recorder::Cause;
 
 /// One failed or slow checkpoint is not an alarm yet; two missing ones are.
 const MISSING: u32 = 2;
@@ -120,8 +120,8 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::{CheckpointWatch, State};
+    use outcome::Cause;
     use outcome::clock::Timestamp;
-    use recorder::Cause;
 
     fn checkpoint_watch(every: Duration) -> CheckpointWatch {
         CheckpointWatch {

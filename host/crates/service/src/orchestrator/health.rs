@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::backoff;
 use super::locked::LockHolder;
+use outcome::Cause;
 use outcome::clock::Timestamp;
-use recorder::Cause;
 
 /// A problem that blocks all commits.
 #[derive(Clone, Debug, Serialize)]
@@ -187,8 +187,8 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::Health;
+    use outcome::Cause;
     use outcome::clock::Timestamp;
-    use recorder::Cause;
 
     #[test]
     fn a_burst_of_failures_is_one_and_success_ends_it() {

@@ -13,8 +13,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Inner;
 use super::pulse::Stage;
-use outcome::Reporter;
-use recorder::{Answer, Cause, Pending};
+use outcome::{Cause, Reporter};
+use recorder::{Answer, Pending};
 use store::{Lease, Queued, Sequence};
 
 /// A submission on the line.

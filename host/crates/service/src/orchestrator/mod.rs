@@ -54,6 +54,7 @@ pub use status::{Place, PolicyStatus, Status};
 pub use swap::{LoadPolicy, RequestedPolicy, SwapError};
 pub use work_result::WorkResult;
 
+use outcome::Cause;
 use outcome::clock::Timestamp;
 use recorder;
 use recorder::policies::PolicyWithSettings;
@@ -400,7 +401,7 @@ impl Inner {
         self.fenced.notify_one();
     }
 
-    fn trail_failed(&self, cause: recorder::Cause, reason: &str) {
+    fn trail_failed(&self, cause: Cause, reason: &str) {
         if self.health.trail_failed(cause, reason, self.now()) {
             let cause = cause.as_str();
             tracing::error!(cause, reason, "the trail cannot be written; outcomes wait");

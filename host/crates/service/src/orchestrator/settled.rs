@@ -146,7 +146,8 @@ mod tests {
             panic!("nothing was told yet");
         };
         let blocked = State::Blocked {
-            cause: "policy-fuel".into(),
+            cause: Some(outcome::Cause::PolicyFuel),
+            reason: None,
         };
         settlements.tell([(Sequence(1), blocked.clone())]);
         assert_eq!(first.try_recv().unwrap(), blocked);

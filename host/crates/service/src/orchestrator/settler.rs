@@ -11,8 +11,8 @@ use super::line::AttemptedSubmission;
 use super::pulse::Stage;
 use super::supervise::supervised;
 use super::{Inner, backoff};
-use outcome::{Rejection, Reporter};
-use recorder::{Answer, AnswerKind, Cause};
+use outcome::{Cause, Rejection, Reporter};
+use recorder::{Answer, AnswerKind};
 use store::{Entry, Sequence, Settlement, SettlementResult, State, StoreError};
 
 /// The most results to write in one transaction: a few milliseconds of work, during which reporters wait.
@@ -229,33 +229,37 @@ fn note_success(inner: &Inner, attempted: &AttemptedSubmission, answer: &Answer)
 
 fn settlement_result(attempted: &AttemptedSubmission, answer: &Answer) -> SettlementResult {
     let cause = answer.cause.unwrap_or(Cause::Io);
-    let reason_text = || answer.reason.clone().unwrap_or_default();
+    let reason = answer.reason.clone();
     match answer.result {
         AnswerKind::Committed | AnswerKind::AlreadyRecorded => match found_entry(answer) {
             Ok(entry) => SettlementResult::Committed(Box::new(entry)),
             Err(reason) => SettlementResult::Blocked {
-                cause: format!("{}: {reason}", Cause::Unreadable.as_str()),
+                cause: Cause::Unreadable,
+                reason: Some(reason),
                 retry_in: Some(backoff::OUTCOME.after(attempted.attempts + 1, fastrand::f64())),
             },
         },
         AnswerKind::Conflicting => SettlementResult::Conflicting {
-            reason: reason_text(),
+            cause,
+            reason: reason.unwrap_or_default(),
         },
         AnswerKind::Refused => SettlementResult::Refused {
+            cause,
             violations: answer.violations.clone(),
-            reason: answer.reason.clone(),
+            reason,
         },
         AnswerKind::Unavailable => {
-            let cause_text = format!("{}: {}", cause.as_str(), reason_text());
             if cause.is_of_one_outcome() && cause != Cause::Changed {
                 SettlementResult::Blocked {
-                    cause: cause_text,
+                    cause,
+                    reason,
                     retry_in: Some(backoff::OUTCOME.after(attempted.attempts + 1, fastrand::f64())),
                 }
             } else {
                 // The feeder waits for the trail; this submission is the next to be tried.
                 SettlementResult::Pending {
-                    cause: cause_text,
+                    cause,
+                    reason,
                     retry_in: Duration::ZERO,
                 }
             }
@@ -280,18 +284,26 @@ fn state_after(result: &SettlementResult) -> State {
             commit: entry.commit.clone(),
             path: entry.path.clone(),
         },
-        SettlementResult::Conflicting { reason } => State::Conflicting {
+        SettlementResult::Conflicting { cause, reason } => State::Conflicting {
+            cause: Some(*cause),
             reason: reason.clone(),
         },
-        SettlementResult::Refused { violations, reason } => State::Refused {
+        SettlementResult::Refused {
+            cause,
+            violations,
+            reason,
+        } => State::Refused {
+            cause: Some(*cause),
             violations: violations.clone(),
             reason: reason.clone(),
         },
-        SettlementResult::Pending { cause, .. } => State::Pending {
-            cause: Some(cause.clone()),
+        SettlementResult::Pending { cause, reason, .. } => State::Pending {
+            cause: Some(*cause),
+            reason: reason.clone(),
         },
-        SettlementResult::Blocked { cause, .. } => State::Blocked {
-            cause: cause.clone(),
+        SettlementResult::Blocked { cause, reason, .. } => State::Blocked {
+            cause: Some(*cause),
+            reason: reason.clone(),
         },
     }
 }
@@ -323,19 +335,23 @@ fn log(attempted: &AttemptedSubmission, answer: &Answer, result: &SettlementResu
                 "committed"
             );
         }
-        SettlementResult::Conflicting { reason } => {
-            tracing::warn!(task_id, trace_id, reporter, reason, "conflicting");
+        SettlementResult::Conflicting { cause, reason } => {
+            tracing::warn!(task_id, trace_id, reporter, %cause, reason, "conflicting");
         }
-        SettlementResult::Refused { reason, violations } => {
+        SettlementResult::Refused {
+            cause,
+            reason,
+            violations,
+        } => {
             let violations = violations.clone();
             let violations = Rejection { violations }.to_string();
-            tracing::warn!(task_id, trace_id, reporter, reason, violations, "refused");
+            tracing::warn!(task_id, trace_id, reporter, %cause, reason, violations, "refused");
         }
-        SettlementResult::Pending { cause, .. } => {
-            tracing::debug!(task_id, trace_id, reporter, cause, "pending");
+        SettlementResult::Pending { cause, reason, .. } => {
+            tracing::debug!(task_id, trace_id, reporter, %cause, reason, "pending");
         }
-        SettlementResult::Blocked { cause, .. } => {
-            tracing::warn!(task_id, trace_id, reporter, cause, "blocked");
+        SettlementResult::Blocked { cause, reason, .. } => {
+            tracing::warn!(task_id, trace_id, reporter, %cause, reason, "blocked");
         }
     }
 }

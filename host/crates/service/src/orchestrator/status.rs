@@ -192,7 +192,8 @@ impl Orchestrator {
         let held = health.quarantined().filter(|_| self.inner().is_held());
         match health.trail().or(held) {
             Some(trouble) => State::Blocked {
-                cause: format!("{}: {}", trouble.cause.as_str(), trouble.reason),
+                cause: Some(trouble.cause),
+                reason: Some(trouble.reason),
             },
             None => state,
         }
@@ -215,7 +216,7 @@ impl Orchestrator {
         &self,
         mut listing: SubmissionQuery,
     ) -> Result<SubmissionPage, StoreError> {
-        let pending = self.displayed_state(State::Pending { cause: None });
+        let pending = self.displayed_state(State::accepted());
         if pending.name() != StateName::Pending.as_str() {
             // Pending submissions are displayed as blocked now.
             let wants_blocked = listing.states.contains(&StateName::Blocked);

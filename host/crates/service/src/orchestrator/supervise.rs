@@ -10,8 +10,8 @@ use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 
 use super::{Inner, Trouble};
+use outcome::Cause;
 use outcome::clock::Timestamp;
-use recorder::Cause;
 
 /// How long a restarted task is still reported as failed, so that periodic checks notice it.
 const TOLD: Duration = Duration::from_secs(60);

@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError};
 use super::current_policy::{self, PolicyInForce};
 use super::pulse::Stage;
 use super::{Inner, OnPolicyFault, Orchestrator, Trouble};
+use outcome::Cause;
 use policy::{Policy, PolicySettings};
-use recorder::Cause;
 use recorder::policies::{self, PolicyWithSettings};
 use trail::{Trail, TrailError};
 
@@ -277,7 +277,7 @@ impl Inner {
             match checked {
                 Ok(()) => inner.trail_works(),
                 Err(TrailError::Fenced) => inner.was_fenced(None),
-                Err(error) => inner.trail_failed(Cause::from(&error), &error.to_string()),
+                Err(error) => inner.trail_failed(error.cause(), &error.to_string()),
             }
         });
         let _ = checked.await;

@@ -319,7 +319,7 @@ fn accepted(sequence: i64, differs: bool) -> Accepted {
         sequence: Sequence(sequence),
         repeated: false,
         differs,
-        state: State::Pending { cause: None },
+        state: State::accepted(),
     }
 }
 

@@ -13,8 +13,8 @@ use super::super::{
 };
 use super::failure::Failure;
 use super::{bond, lease, project};
-use outcome::TaskId;
 use outcome::clock::Timestamp;
+use outcome::{Cause, TaskId};
 
 /// The due submissions: their time has come, they were never tried, or the clock was set back since they were tried.
 pub(super) async fn due(
@@ -85,7 +85,8 @@ struct CommittedColumns {
 struct ClosedColumns {
     sequences: Vec<i64>,
     states: Vec<&'static str>,
-    causes: Vec<Option<String>>,
+    causes: Vec<&'static str>,
+    reasons: Vec<Option<String>>,
     violations: Vec<Option<String>>,
 }
 
@@ -93,7 +94,8 @@ struct ClosedColumns {
 struct WaitingColumns {
     sequences: Vec<i64>,
     states: Vec<&'static str>,
-    causes: Vec<Option<String>>,
+    causes: Vec<&'static str>,
+    reasons: Vec<Option<String>>,
     nexts: Vec<Option<i64>>,
 }
 
@@ -119,7 +121,7 @@ pub(super) async fn settle(
     let mut lists = SettlementColumns::default();
     let mut found = Vec::new();
     for Settlement { sequence, result } in settlements {
-        let cause = |text: String| columns::storable(Some(&text));
+        let stored = |text: String| columns::storable(Some(&text));
         match result {
             SettlementResult::Committed(entry) => {
                 lists.committed.sequences.push(sequence.0);
@@ -127,31 +129,36 @@ pub(super) async fn settle(
                 lists.committed.paths.push(entry.path.clone());
                 found.push(*entry);
             }
-            SettlementResult::Conflicting { reason } => {
-                lists.close(sequence, "conflicting", cause(reason), None);
+            SettlementResult::Conflicting { cause, reason } => {
+                let why = (cause, stored(reason));
+                lists.close(sequence, "conflicting", why, None);
             }
-            SettlementResult::Refused { violations, reason } => {
+            SettlementResult::Refused {
+                cause,
+                violations,
+                reason,
+            } => {
+                let why = (cause, reason.and_then(stored));
                 let violations = columns::violations(&violations);
-                lists.close(
-                    sequence,
-                    "refused",
-                    reason.and_then(cause),
-                    Some(violations),
-                );
+                lists.close(sequence, "refused", why, Some(violations));
             }
             SettlementResult::Pending {
-                cause: text,
+                cause,
+                reason,
                 retry_in,
             } => {
                 let next = Some(columns::later(now, retry_in));
-                lists.wait(sequence, "pending", cause(text), next);
+                let why = (cause, reason.and_then(stored));
+                lists.wait(sequence, "pending", why, next);
             }
             SettlementResult::Blocked {
-                cause: text,
+                cause,
+                reason,
                 retry_in,
             } => {
                 let next = retry_in.map(|wait| columns::later(now, wait));
-                lists.wait(sequence, "blocked", cause(text), next);
+                let why = (cause, reason.and_then(stored));
+                lists.wait(sequence, "blocked", why, next);
             }
         }
     }
@@ -168,12 +175,13 @@ impl SettlementColumns {
         &mut self,
         sequence: Sequence,
         state: &'static str,
-        cause: Option<String>,
+        (cause, reason): (Cause, Option<String>),
         violations: Option<String>,
     ) {
         self.closed.sequences.push(sequence.0);
         self.closed.states.push(state);
-        self.closed.causes.push(cause);
+        self.closed.causes.push(cause.as_str());
+        self.closed.reasons.push(reason);
         self.closed.violations.push(violations);
     }
 
@@ -181,12 +189,13 @@ impl SettlementColumns {
         &mut self,
         sequence: Sequence,
         state: &'static str,
-        cause: Option<String>,
+        (cause, reason): (Cause, Option<String>),
         next: Option<i64>,
     ) {
         self.waiting.sequences.push(sequence.0);
         self.waiting.states.push(state);
-        self.waiting.causes.push(cause);
+        self.waiting.causes.push(cause.as_str());
+        self.waiting.reasons.push(reason);
         self.waiting.nexts.push(next);
     }
 
@@ -201,7 +210,7 @@ impl SettlementColumns {
         let writes: [(&str, &[i64], Vec<&(dyn ToSql + Sync)>); 3] = [
             (
                 "UPDATE submissions s SET state = 'committed', commit_id = t.commit_id, path = t.path, closed_at = $1,
-                    attempted_at = $1, attempts = attempts + 1, cause = NULL, text = CASE WHEN $5 THEN text END,
+                    attempted_at = $1, attempts = attempts + 1, cause = NULL, reason = NULL, text = CASE WHEN $5 THEN text END,
                     document = CASE WHEN $5 THEN document END, fingerprint = CASE WHEN $5 OR keyed THEN fingerprint END
                  FROM unnest($2::bigint[], $3::text[], $4::text[]) AS t (sequence, commit_id, path)
                  WHERE s.sequence = t.sequence AND s.closed_at IS NULL",
@@ -209,21 +218,23 @@ impl SettlementColumns {
                 vec![&now, &committed.sequences, &committed.commits, &committed.paths, &keep],
             ),
             (
-                "UPDATE submissions s SET state = t.state, cause = t.cause, violations = t.violations, closed_at = $1,
+                "UPDATE submissions s SET state = t.state, cause = t.cause, reason = t.reason, violations = t.violations, closed_at = $1,
                     attempted_at = $1, attempts = attempts + 1,
                     fingerprint = CASE WHEN t.state <> 'refused' THEN fingerprint END
-                 FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[]) AS t (sequence, state, cause, violations)
+                 FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[])
+                    AS t (sequence, state, cause, violations, reason)
                  WHERE s.sequence = t.sequence AND s.closed_at IS NULL",
                 &closed.sequences,
-                vec![&now, &closed.sequences, &closed.states, &closed.causes, &closed.violations],
+                vec![&now, &closed.sequences, &closed.states, &closed.causes, &closed.violations, &closed.reasons],
             ),
             (
-                "UPDATE submissions s SET state = t.state, cause = t.cause, next_attempt = t.next, attempted_at = $1,
+                "UPDATE submissions s SET state = t.state, cause = t.cause, reason = t.reason, next_attempt = t.next, attempted_at = $1,
                     attempts = attempts + 1
-                 FROM unnest($2::bigint[], $3::text[], $4::text[], $5::bigint[]) AS t (sequence, state, cause, next)
+                 FROM unnest($2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[])
+                    AS t (sequence, state, cause, next, reason)
                  WHERE s.sequence = t.sequence AND s.closed_at IS NULL",
                 &waiting.sequences,
-                vec![&now, &waiting.sequences, &waiting.states, &waiting.causes, &waiting.nexts],
+                vec![&now, &waiting.sequences, &waiting.states, &waiting.causes, &waiting.nexts, &waiting.reasons],
             ),
         ];
         for (sql, sequences, values) in writes {
@@ -250,12 +261,12 @@ pub(super) async fn make_all_due(client: &impl GenericClient) -> Result<u64, Fai
 }
 
 const COLUMNS: &str = "sequence, task_id, status, kind, state, cause, violations, attempts, accepted_at, next_attempt,
-    closed_at, commit_id, path, text, trace_id, reporter";
+    closed_at, commit_id, path, text, trace_id, reporter, reason";
 
 /// The columns for lists, without the documents, which may be large.
 pub(super) const COLUMNS_WITHOUT_TEXT: &str =
     "sequence, task_id, status, kind, state, cause, violations, attempts,
-    accepted_at, next_attempt, closed_at, commit_id, path, NULL::text, trace_id, reporter";
+    accepted_at, next_attempt, closed_at, commit_id, path, NULL::text, trace_id, reporter, reason";
 
 pub(super) fn read(row: &Row) -> SubmissionRow {
     SubmissionRow {
@@ -275,6 +286,7 @@ pub(super) fn read(row: &Row) -> SubmissionRow {
         text: row.get(13),
         trace_id: row.get(14),
         reporter: row.get(15),
+        reason: row.get(16),
     }
 }
 

@@ -2,17 +2,19 @@
 //!
 //! A released version is never edited: each change is a further migration.
 
+mod cause_and_reason;
 mod first_finishes;
 
 use super::rebuild;
 use super::session::quoted;
+use cause_and_reason::CAUSE_AND_REASON;
 use first_finishes::FIRST_FINISHES;
 
 /// Marks the schema as a store, in its comment; the version follows.
 pub(super) const MARK: &str = "store of chiffon-audit, version ";
 
 /// The migration from each version to the next. Version 2 changed only SQLite's tables, and version 4 only these.
-const MIGRATIONS: &[&str] = &[FIRST, "", BOUND_AND_KEYED, FIRST_FINISHES];
+const MIGRATIONS: &[&str] = &[FIRST, "", BOUND_AND_KEYED, FIRST_FINISHES, CAUSE_AND_REASON];
 
 /// The version that this program works with.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;

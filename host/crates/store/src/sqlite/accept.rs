@@ -101,7 +101,7 @@ impl<'c> AcceptBatch<'c> {
             sequence: Sequence(self.connection.last_insert_rowid()),
             repeated: false,
             differs: there == Some(true),
-            state: State::Pending { cause: None },
+            state: State::accepted(),
         })
     }
 

@@ -11,8 +11,8 @@ use super::super::{
 };
 use super::failure::Context as _;
 use super::{bond, clock, lease, project};
-use outcome::TaskId;
 use outcome::clock::Timestamp;
+use outcome::{Cause, TaskId};
 
 /// The due submissions: their time has come, they were never tried, or the clock was set back since they were tried.
 pub(super) fn due(
@@ -90,24 +90,38 @@ pub(super) fn settle(
                     .context(url)?;
                 found.push(&**entry);
             }
-            SettlementResult::Conflicting { reason } => {
+            SettlementResult::Conflicting { cause, reason } => {
                 submission
-                    .close("conflicting", Some(reason), None)
+                    .close("conflicting", *cause, Some(reason), None)
                     .context(url)?;
             }
-            SettlementResult::Refused { violations, reason } => {
+            SettlementResult::Refused {
+                cause,
+                violations,
+                reason,
+            } => {
                 let violations = columns::violations(violations);
                 submission
-                    .close("refused", reason.as_deref(), Some(&violations))
+                    .close("refused", *cause, reason.as_deref(), Some(&violations))
                     .context(url)?;
             }
-            SettlementResult::Pending { cause, retry_in } => {
+            SettlementResult::Pending {
+                cause,
+                reason,
+                retry_in,
+            } => {
                 submission
-                    .wait("pending", cause, Some(*retry_in))
+                    .wait("pending", *cause, reason.as_deref(), Some(*retry_in))
                     .context(url)?;
             }
-            SettlementResult::Blocked { cause, retry_in } => {
-                submission.wait("blocked", cause, *retry_in).context(url)?;
+            SettlementResult::Blocked {
+                cause,
+                reason,
+                retry_in,
+            } => {
+                submission
+                    .wait("blocked", *cause, reason.as_deref(), *retry_in)
+                    .context(url)?;
             }
         }
     }
@@ -126,7 +140,7 @@ impl OpenSubmission<'_> {
     fn committed(&self, commit: &str, path: &str, keep: bool) -> rusqlite::Result<()> {
         self.change(
             "UPDATE OR FAIL submissions SET state = 'committed', commit_id = ?3, path = ?4, closed_at = ?2, attempted_at = ?2,
-                attempts = attempts + 1, cause = NULL, text = iif(?5, text, NULL), document = iif(?5, document, NULL),
+                attempts = attempts + 1, cause = NULL, reason = NULL, text = iif(?5, text, NULL), document = iif(?5, document, NULL),
                 fingerprint = iif(?5 OR keyed, fingerprint, NULL)
              WHERE sequence = ?1 AND closed_at IS NULL",
             params![self.sequence.0, self.now, commit, path, keep],
@@ -138,23 +152,45 @@ impl OpenSubmission<'_> {
     fn close(
         &self,
         state: &str,
-        cause: Option<&str>,
+        cause: Cause,
+        reason: Option<&str>,
         violations: Option<&str>,
     ) -> rusqlite::Result<()> {
         self.change(
-            "UPDATE OR FAIL submissions SET state = ?3, cause = ?4, violations = ?5, closed_at = ?2, attempted_at = ?2,
+            "UPDATE OR FAIL submissions SET state = ?3, cause = ?4, violations = ?5, reason = ?6, closed_at = ?2, attempted_at = ?2,
                 attempts = attempts + 1, fingerprint = iif(?3 = 'refused', NULL, fingerprint)
              WHERE sequence = ?1 AND closed_at IS NULL",
-            params![self.sequence.0, self.now, state, cause, violations],
+            params![
+                self.sequence.0,
+                self.now,
+                state,
+                cause.as_str(),
+                violations,
+                reason
+            ],
         )
     }
 
-    fn wait(&self, state: &str, cause: &str, retry_in: Option<Duration>) -> rusqlite::Result<()> {
+    fn wait(
+        &self,
+        state: &str,
+        cause: Cause,
+        reason: Option<&str>,
+        retry_in: Option<Duration>,
+    ) -> rusqlite::Result<()> {
         let next = retry_in.map(|wait| columns::later(self.now, wait));
         self.change(
-            "UPDATE OR FAIL submissions SET state = ?3, cause = ?4, next_attempt = ?5, attempted_at = ?2, attempts = attempts + 1
+            "UPDATE OR FAIL submissions SET state = ?3, cause = ?4, reason = ?6, next_attempt = ?5, attempted_at = ?2,
+                attempts = attempts + 1
              WHERE sequence = ?1 AND closed_at IS NULL",
-            params![self.sequence.0, self.now, state, cause, next],
+            params![
+                self.sequence.0,
+                self.now,
+                state,
+                cause.as_str(),
+                next,
+                reason
+            ],
         )
     }
 
@@ -180,12 +216,12 @@ pub(super) fn make_all_due(connection: &Connection, url: &str) -> Result<u64, St
 }
 
 const COLUMNS: &str = "sequence, task_id, status, kind, state, cause, violations, attempts, accepted_at, next_attempt,
-    closed_at, commit_id, path, text, trace_id, reporter";
+    closed_at, commit_id, path, text, trace_id, reporter, reason";
 
 /// The columns for lists, without the documents, which may be large.
 pub(super) const COLUMNS_WITHOUT_TEXT: &str =
     "sequence, task_id, status, kind, state, cause, violations, attempts,
-    accepted_at, next_attempt, closed_at, commit_id, path, NULL, trace_id, reporter";
+    accepted_at, next_attempt, closed_at, commit_id, path, NULL, trace_id, reporter, reason";
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<SubmissionRow> {
     Ok(SubmissionRow {
@@ -205,6 +241,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<SubmissionRow> {
         text: row.get(13)?,
         trace_id: row.get(14)?,
         reporter: row.get(15)?,
+        reason: row.get(16)?,
     })
 }
 

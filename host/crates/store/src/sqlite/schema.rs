@@ -6,7 +6,12 @@
 pub(super) const APPLICATION_ID: i32 = 0x4368_4175;
 
 /// The migration from each version to the next. The first creates the tables in an empty file.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, FINISHED_BY_SUBMISSION, BOUND_AND_KEYED];
+pub(super) const MIGRATIONS: &[&str] = &[
+    FIRST,
+    FINISHED_BY_SUBMISSION,
+    BOUND_AND_KEYED,
+    CAUSE_AND_REASON,
+];
 
 /// The version that this program works with.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
@@ -217,6 +222,22 @@ CREATE TRIGGER submissions_are_kept BEFORE DELETE ON submissions
     WHEN NOT ((SELECT retiring FROM meta) AND OLD.state IN ('conflicting', 'refused'))
     BEGIN SELECT RAISE(ROLLBACK, 'a submission cannot be deleted'); END;
 CREATE INDEX submissions_turned_down_by_time ON submissions (closed_at) WHERE state IN ('conflicting', 'refused');
+"#;
+
+// Version 4. `cause` held `word: sentence` for open submissions, and only the sentence for those turned down, so the word of a
+// refusal is lost.
+const CAUSE_AND_REASON: &str = r#"
+ALTER TABLE submissions ADD COLUMN reason TEXT;
+DROP TRIGGER submissions_closed_stay;
+UPDATE submissions SET reason = cause, cause = iif(state = 'conflicting', 'differs', NULL)
+    WHERE state IN ('conflicting', 'refused');
+CREATE TRIGGER submissions_closed_stay BEFORE UPDATE ON submissions WHEN OLD.closed_at IS NOT NULL
+    BEGIN SELECT RAISE(ROLLBACK, 'a closed submission cannot be changed'); END;
+UPDATE submissions SET reason = cause, cause = NULL WHERE closed_at IS NULL AND cause IS NOT NULL;
+UPDATE submissions SET cause = substr(reason, 1, instr(reason, ': ') - 1),
+        reason = nullif(substr(reason, instr(reason, ': ') + 2), '')
+    WHERE closed_at IS NULL AND instr(reason, ': ') > 1
+        AND substr(reason, 1, instr(reason, ': ') - 1) NOT GLOB '*[^a-z-]*';
 "#;
 
 /// What version 3 changes in an existing projection. Totals are counted again: version 2 counted an entry twice if it

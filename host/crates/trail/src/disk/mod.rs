@@ -5,6 +5,7 @@
 
 mod counted;
 mod real;
+#[cfg(any(test, feature = "simulated"))]
 pub mod simulated;
 
 pub(super) use counted::Counted;

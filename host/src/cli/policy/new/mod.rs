@@ -6,10 +6,11 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
 use serde::Serialize;
 
+use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError};
+use crate::cli::failure::Context as _;
 use crate::cli::output::{COMMIT, GOOD, SCHEMA, paint};
 use crate::cli::session::Session;
 use crate::cli::text::{Line, shell_word};
@@ -51,7 +52,7 @@ struct NewCheckpoint<'a> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, session: &mut Session) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let name = name(&args.directory)?;
     let project = files::project(args.lang, name);
     write(&args.directory, &project.files)?;
@@ -105,18 +106,18 @@ fn name(directory: &Path) -> Result<&str, UsageError> {
 }
 
 /// Writes the project. A directory that is not empty is left unchanged.
-fn write(directory: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
+fn write(directory: &Path, files: &[(String, String)]) -> Result<()> {
     let is_free = match fs::read_dir(directory) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     };
-    ensure!(
-        is_free,
-        UsageError(format!(
+    if !is_free {
+        return Err(UsageError(format!(
             "{} already exists: nothing was changed",
             directory.display()
         ))
-    );
+        .into());
+    }
     for (name, contents) in files {
         let path = directory.join(name);
         path.parent()

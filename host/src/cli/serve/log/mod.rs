@@ -15,7 +15,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::Args;
+use crate::cli::Result;
 use crate::cli::exit::UsageError;
+use crate::cli::failure::failure;
 use crate::cli::session::Session;
 use crate::clock::{Clock as _, SystemClock};
 use lines::Lines;
@@ -45,7 +47,7 @@ impl Drop for Log {
 }
 
 /// Starts the log. From now on, nothing in this process writes to standard error directly.
-pub fn start(args: &Args, session: &Session) -> anyhow::Result<Log> {
+pub fn start(args: &Args, session: &Session) -> Result<Log> {
     let filter = EnvFilter::builder()
         .parse(targets::current(&args.log))
         .map_err(|error| UsageError(format!("--log {}: {error}", args.log)))?;
@@ -78,12 +80,12 @@ pub fn start(args: &Args, session: &Session) -> anyhow::Result<Log> {
     } else {
         layer.try_init()
     };
-    started.map_err(|error| anyhow::anyhow!("cannot write a log: {error}"))?;
+    started.map_err(|error| failure!("cannot write a log: {error}"))?;
     log_panics();
     Ok(Log { lines })
 }
 
-fn start_lines(json: bool) -> anyhow::Result<Lines> {
+fn start_lines(json: bool) -> Result<Lines> {
     // A separate descriptor: a thread that blocks in a write must not hold the lock of `io::stderr`.
     let descriptor = io::stderr().as_fd().try_clone_to_owned()?;
     let report = move |lost| {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use super::locked;
 use super::numbers::Text;
 use crate::orchestrator::locked::LockHolder;
-use recorder::Cause;
+use outcome::Cause;
 use store::{Backlog, StoreConnections};
 
 /// Metrics by state and cause.
