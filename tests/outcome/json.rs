@@ -69,17 +69,26 @@ fn the_first_offence_is_named_by_its_place() {
         (
             r#"{"a":NaN}"#,
             "/a",
-            column(6, "must not hold NaN or Infinity: JSON has no such numbers"),
+            column(
+                6,
+                "must not hold NaN or Infinity: JSON has no such numbers, and the setting outcome.non_finite takes none",
+            ),
         ),
         (
             r#"{"a":-Infinity}"#,
             "/a",
-            column(7, "must not hold NaN or Infinity: JSON has no such numbers"),
+            column(
+                7,
+                "must not hold NaN or Infinity: JSON has no such numbers, and the setting outcome.non_finite takes none",
+            ),
         ),
         (
             r#"{"a":Infinity}"#,
             "/a",
-            column(6, "must not hold NaN or Infinity: JSON has no such numbers"),
+            column(
+                6,
+                "must not hold NaN or Infinity: JSON has no such numbers, and the setting outcome.non_finite takes none",
+            ),
         ),
         (
             r#"{"a":"\ud800"}"#,

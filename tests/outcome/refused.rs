@@ -79,7 +79,7 @@ fn json_that_readers_take_for_different_things_is_refused() {
     );
     let (place, column) = ("/execution_result/outcome/0", 69);
     let nan = format!(
-        "must not hold NaN or Infinity: JSON has no such numbers (line 1, column {column})"
+        "must not hold NaN or Infinity: JSON has no such numbers, and the setting outcome.non_finite takes none (line 1, column {column})"
     );
     check(with_outcome("[NaN]"), place, &nan);
     check(with_outcome("[Infinity]"), place, &nan);
@@ -317,7 +317,7 @@ fn task_ids_that_are_no_safe_name_are_refused_for_their_rule() {
         check(
             format!(r#"{{"task_id":"{id}","status":"failed"}}"#),
             "/task_id",
-            rule,
+            &format!("{rule}; `--encode-ids`, or `?ids=encode` over HTTP, takes any id"),
         );
     }
 }

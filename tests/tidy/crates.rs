@@ -11,6 +11,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("outcome", &[]),
     ("compose", &["outcome"]),
     ("verify", &[]),
+    ("intake", &["outcome"]),
     ("policy", &["outcome"]),
     ("store", &["outcome"]),
     ("trail", &["outcome"]),
@@ -21,7 +22,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
         "service",
         &["outcome", "policy", "recorder", "store", "trail"],
     ),
-    ("http", &["outcome", "service", "store"]),
+    ("http", &["intake", "outcome", "service", "store"]),
     (
         "chiffon-audit",
         &[

@@ -252,7 +252,9 @@ impl<'de> Visitor<'de> for Name {
 fn explain(text: &str, error: &serde_json::Error) -> String {
     let place = format!("(line {}, column {})", error.line(), error.column());
     if is_not_a_number(text, error) {
-        return format!("must not hold NaN or Infinity: JSON has no such numbers {place}");
+        return format!(
+            "must not hold NaN or Infinity: JSON has no such numbers, and the setting outcome.non_finite takes none {place}"
+        );
     }
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();

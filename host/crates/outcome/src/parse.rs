@@ -35,6 +35,9 @@ impl Default for Limits {
     }
 }
 
+/// What to do about an id that is no task id.
+const ENCODING: &str = "; `--encode-ids`, or `?ids=encode` over HTTP, takes any id";
+
 impl TaskOutcome {
     /// Parses an outcome document.
     ///
@@ -223,7 +226,7 @@ impl Fields {
     fn task_id(&mut self, place: Place<'_>, value: &str) -> Option<TaskId> {
         let text = self.required_string(place, value)?;
         TaskId::parse(&text)
-            .map_err(|rule| self.report(place, rule))
+            .map_err(|rule| self.report(place, format!("{rule}{ENCODING}")))
             .ok()
     }
 

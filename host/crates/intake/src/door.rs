@@ -1,0 +1,368 @@
+//! The door: a document as it arrives, made into what is recorded, with a report of everything that was changed.
+//!
+//! Pure. Decides nothing about an outcome; the parser and the policy still may refuse it.
+
+use std::sync::Arc;
+
+use outcome::{Limits, Rejection, TaskOutcome, Violation, json};
+
+use crate::ids;
+use crate::map::{ItemKind, Map};
+use crate::object::Object;
+use crate::treat::{LONGEST_TEXT, NonFinite, Rules, Treated, may_help, treat};
+use crate::words::{Meaning, StatusMap};
+
+/// How documents are taken in.
+#[derive(Clone, Debug, Default)]
+pub struct Door {
+    /// The limits on an outcome document.
+    pub limits: Limits,
+    /// Whether any text is taken as a task id, and encoded.
+    pub encodes_ids: bool,
+    /// The words for statuses, for documents of our own shape.
+    pub status_map: Option<Arc<StatusMap>>,
+    /// The map for documents of another shape.
+    pub map: Option<Arc<Map>>,
+    /// What happens to NaN and infinities.
+    pub non_finite: NonFinite,
+    /// The largest document that is taken in, in bytes. Texts of one that is larger than an outcome may be are shortened.
+    pub accept_max_bytes: usize,
+}
+
+/// The default for [`Door::accept_max_bytes`].
+pub const ACCEPT_MAX_BYTES: usize = 64 << 20;
+
+/// One outcome, or why there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The record's place in the document; empty for the document itself.
+    pub place: String,
+    /// Its kind.
+    pub kind: TakenKind,
+    /// Pointers to values that were repaired, in the document as it arrived.
+    pub repaired: Vec<String>,
+    /// Pointers to texts that were shortened, in the outcome.
+    pub shortened: Vec<String>,
+}
+
+/// The kind of a record that was taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TakenKind {
+    /// An outcome document.
+    Outcome {
+        /// Its bytes.
+        document: Vec<u8>,
+    },
+    /// A plan document for a task that has begun.
+    Announced(Vec<u8>),
+    /// A task that has not ended.
+    NotTerminal {
+        /// The task's id, as the sender calls it.
+        task_id: Option<String>,
+        /// The state, as the sender calls it.
+        word: String,
+    },
+    /// A record that the map does not take.
+    Skipped,
+    /// A record that is no outcome.
+    Refused {
+        /// The task's id, as the sender calls it.
+        task_id: Option<String>,
+        /// The document, if it is of our own shape.
+        document: Option<Vec<u8>>,
+        /// The reason.
+        rejection: Rejection,
+    },
+}
+
+impl Door {
+    /// Takes in a document.
+    pub fn take(&self, document: Vec<u8>) -> Vec<Taken> {
+        let document = without_mark(document);
+        let is_large = document.len() > self.limits.max_bytes;
+        if document.len() <= self.accept_max_bytes.max(self.limits.max_bytes)
+            && (is_large || may_help(&document, self.non_finite))
+        {
+            return self.take_treated(treat(&document, self.rules(is_large)));
+        }
+        self.take_treated(Treated {
+            document,
+            ..Treated::default()
+        })
+    }
+
+    /// The rules for treating a document.
+    pub fn rules(&self, is_large: bool) -> Rules {
+        Rules {
+            non_finite: self.non_finite,
+            // Another system's texts are shortened in the outcome that is made of them.
+            longest: (is_large && self.map.is_none()).then_some(LONGEST_TEXT),
+        }
+    }
+
+    /// Takes in a document that was treated.
+    pub fn take_treated(&self, treated: Treated) -> Vec<Taken> {
+        match &self.map {
+            Some(map) => self.take_mapped(map, treated),
+            None => vec![self.take_own(treated)],
+        }
+    }
+
+    fn take_mapped(&self, map: &Map, treated: Treated) -> Vec<Taken> {
+        let most = Limits {
+            max_bytes: self.accept_max_bytes,
+            max_depth: json::MAX_DEPTH,
+            ..self.limits.clone()
+        };
+        let text = match document_text(&treated.document, &most) {
+            Ok(text) => text,
+            Err(violation) => {
+                return vec![Taken {
+                    place: String::new(),
+                    kind: TakenKind::Refused {
+                        task_id: None,
+                        document: None,
+                        rejection: violation.into(),
+                    },
+                    repaired: Vec::new(),
+                    shortened: Vec::new(),
+                }];
+            }
+        };
+        let items = map.apply(text).into_iter().map(|item| {
+            let below = format!("{}/", item.place);
+            let is_within = |pointer: &&String| pointer.starts_with(&below);
+            let repaired = treated.repaired.iter().filter(is_within).cloned().collect();
+            let mut shortened = Vec::new();
+            let kind = match item.kind {
+                ItemKind::Outcome(mapped) => {
+                    let mut document = mapped.document.into_bytes();
+                    if document.len() > self.limits.max_bytes {
+                        let rules = Rules {
+                            longest: Some(LONGEST_TEXT),
+                            ..Rules::default()
+                        };
+                        let treated = treat(&document, rules);
+                        (document, shortened) = (treated.document, treated.shortened);
+                    }
+                    TakenKind::Outcome { document }
+                }
+                ItemKind::Own(document) => {
+                    let document = outcome::without_timestamp(&document).unwrap_or(document);
+                    let own = self.take_own(Treated {
+                        document: document.into_bytes(),
+                        ..Treated::default()
+                    });
+                    own.kind
+                }
+                ItemKind::Announced(mapped) => TakenKind::Announced(mapped.document.into_bytes()),
+                ItemKind::NotTerminal { word } => TakenKind::NotTerminal {
+                    task_id: None,
+                    word,
+                },
+                ItemKind::Skipped => TakenKind::Skipped,
+                ItemKind::Refused {
+                    source_id,
+                    violation,
+                } => TakenKind::Refused {
+                    task_id: source_id,
+                    document: None,
+                    rejection: violation.into(),
+                },
+            };
+            Taken {
+                place: item.place,
+                kind,
+                repaired,
+                shortened,
+            }
+        });
+        items.collect()
+    }
+
+    /// A document of our own shape. What is not an outcome passes unchanged: the parser says what is wrong with it.
+    fn take_own(&self, treated: Treated) -> Taken {
+        let Treated {
+            document,
+            repaired,
+            shortened,
+        } = treated;
+        let kind = match self.rewritten(&document) {
+            Ok(None) => TakenKind::Outcome { document },
+            Ok(Some(Rewritten::Document(document))) => TakenKind::Outcome { document },
+            Ok(Some(Rewritten::NotTerminal { task_id, word })) => {
+                TakenKind::NotTerminal { task_id, word }
+            }
+            Err(violation) => TakenKind::Refused {
+                task_id: TaskOutcome::recover_task_id(&document),
+                document: Some(document),
+                rejection: violation.into(),
+            },
+        };
+        Taken {
+            place: String::new(),
+            kind,
+            repaired,
+            shortened,
+        }
+    }
+
+    fn rewritten(&self, document: &[u8]) -> Result<Option<Rewritten>, Violation> {
+        if !self.encodes_ids && self.status_map.is_none() {
+            return Ok(None);
+        }
+        let Ok(text) = outcome::well_formed(document, &self.limits) else {
+            return Ok(None);
+        };
+        let mut outcome = Object::of(text);
+        let mut is_changed = false;
+        let task_id = outcome.get("task_id").and_then(string);
+        if let Some(map) = &self.status_map
+            && let Some(word) = outcome.get("status").and_then(string)
+            && self.limits.statuses.parse(&word).is_none()
+        {
+            let meaning = map.meaning(&word);
+            let meaning = meaning.map_err(|message| Violation::new("/status", message))?;
+            let Meaning::Status(status) = meaning else {
+                return Ok(Some(Rewritten::NotTerminal { task_id, word }));
+            };
+            outcome.text("status", status);
+            keep_native_state(&mut outcome, &word);
+            is_changed = true;
+        }
+        if self.encodes_ids
+            && let Some(original) = &task_id
+        {
+            is_changed |= encode_id(&mut outcome, original)?;
+        }
+        Ok(is_changed.then(|| Rewritten::Document(outcome.to_json().into_bytes())))
+    }
+}
+
+enum Rewritten {
+    Document(Vec<u8>),
+    NotTerminal {
+        task_id: Option<String>,
+        word: String,
+    },
+}
+
+/// Replaces the task's id by its encoding and keeps the original. Returns whether anything was changed.
+fn encode_id(outcome: &mut Object, original: &str) -> Result<bool, Violation> {
+    let at = |rule| Violation::new("/task_id", rule);
+    let mut metadata = match outcome.get("metadata") {
+        Some(metadata) if metadata.starts_with('{') => Object::of(metadata),
+        None | Some("null") => Object::new(),
+        // The parser says what is wrong with it.
+        Some(_) => return Ok(false),
+    };
+    if let Some(source_id) = metadata.get("source_id").and_then(string) {
+        let source = metadata.get("source").and_then(string).unwrap_or_default();
+        let attempt = metadata
+            .get("attempt")
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(1);
+        let is_ours =
+            ids::encode(&source, &source_id, attempt).is_ok_and(|id| id.as_str() == original);
+        return match is_ours {
+            // It was encoded before, such as a document that `export` wrote.
+            true => Ok(false),
+            false => Err(Violation::new(
+                "/metadata/source_id",
+                "must be left out: it is the original of an encoded `task_id`",
+            )),
+        };
+    }
+    let task_id = ids::encode("", original, 1).map_err(at)?;
+    let mut is_changed = false;
+    if task_id.as_str() != original {
+        outcome.text("task_id", task_id.as_str());
+        metadata.text("source_id", original);
+        is_changed = true;
+    }
+    if let Some(first) = metadata.get("attempt_of").and_then(string)
+        && let Ok(encoded) = ids::encode("", &first, 1)
+        && encoded.as_str() != first
+        && !ids::is_encoded(&first)
+    {
+        metadata.text("attempt_of", encoded.as_str());
+        is_changed = true;
+    }
+    if is_changed {
+        outcome.raw("metadata", metadata.to_json());
+    }
+    Ok(is_changed)
+}
+
+fn keep_native_state(outcome: &mut Object, word: &str) {
+    let mut result = match outcome.get("execution_result") {
+        Some(result) if result.starts_with('{') => Object::of(result),
+        None | Some("null") => Object::new(),
+        Some(_) => return,
+    };
+    let said = result.get("outcome").filter(|said| *said != "null");
+    let said = crate::map::apply::with_native_state(said, word);
+    result.raw("outcome", said);
+    outcome.raw("execution_result", result.to_json());
+}
+
+fn string(json: &str) -> Option<String> {
+    outcome::json::string(json)
+        .ok()
+        .map(std::borrow::Cow::into_owned)
+}
+
+/// The text of a document that may be an array.
+fn document_text<'a>(document: &'a [u8], limits: &Limits) -> Result<&'a str, Violation> {
+    if document.len() > limits.max_bytes {
+        let limit = limits.max_bytes;
+        let message =
+            format!("is larger than the limit of {limit} bytes (setting outcome.accept_max_bytes)");
+        return Err(Violation::of_document(message));
+    }
+    let text = std::str::from_utf8(document).map_err(|error| {
+        Violation::of_document(format!("is not UTF-8 (byte {})", error.valid_up_to() + 1))
+    })?;
+    if text.trim().is_empty() {
+        return Err(Violation::of_document("is empty"));
+    }
+    json::validate(text, limits.max_depth)?;
+    Ok(text)
+}
+
+fn without_mark(mut document: Vec<u8>) -> Vec<u8> {
+    if document.starts_with(b"\xEF\xBB\xBF") {
+        document.drain(..3);
+    }
+    document
+}
+
+/// The ids under which a task with this original id may be recorded: as it is, as our own documents encode it, and as
+/// each of these sources does; for each, the attempts in order.
+pub fn candidates<'a>(
+    source_id: &'a str,
+    sources: impl Iterator<Item = &'a str>,
+) -> Vec<Box<dyn Iterator<Item = outcome::TaskId> + 'a>> {
+    let mut found: Vec<Box<dyn Iterator<Item = outcome::TaskId>>> = Vec::new();
+    if let Ok(task_id) = outcome::TaskId::parse(source_id) {
+        found.push(Box::new(std::iter::once(task_id)));
+    }
+    for source in std::iter::once("").chain(sources) {
+        let attempts = (1..).map_while(move |attempt| ids::encode(source, source_id, attempt).ok());
+        found.push(Box::new(attempts));
+    }
+    found
+}
+
+/// The original id of an entry: `metadata.source_id`.
+pub fn source_id_of(entry: &str) -> Option<String> {
+    let member = |object: &str, name: &str| {
+        let members = json::members(object).ok()?;
+        let found = members.into_iter().find(|(known, _)| known == name)?;
+        Some(found.1.to_owned())
+    };
+    string(&member(&member(entry, "metadata")?, "source_id")?)
+}
+
+#[cfg(test)]
+mod tests;

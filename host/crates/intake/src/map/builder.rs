@@ -1,0 +1,123 @@
+//! Reads the values of one record, and keeps where each of them comes from.
+
+use std::borrow::Cow;
+
+use outcome::{Violation, json};
+
+use super::apply::Trace;
+use super::expression::{Expression, Record};
+use crate::object::quoted;
+
+/// A document under construction, with where its values come from.
+pub(super) struct Builder<'a, 'm> {
+    pub(super) record: Record<'a, 'm>,
+    pub(super) place: String,
+    pub(super) traces: Vec<Trace>,
+}
+
+impl Builder<'_, '_> {
+    /// The value as JSON.
+    pub(super) fn json(
+        &mut self,
+        field: &str,
+        expression: &Expression,
+    ) -> Result<Option<String>, Violation> {
+        let found = expression.value(&self.record);
+        let found = found.map_err(|message| self.wrong(field, &message))?;
+        Ok(found.map(|found| {
+            let value = found.json.into_owned();
+            self.traces.push(Trace {
+                field: field.to_owned(),
+                from: found.from,
+                value: value.clone(),
+            });
+            value
+        }))
+    }
+
+    /// The value as text. An array or object is refused: it has no place in a field that is text.
+    pub(super) fn text(
+        &mut self,
+        field: &str,
+        expression: &Expression,
+    ) -> Result<Option<String>, Violation> {
+        let found = expression.value(&self.record);
+        let found = found.map_err(|message| self.wrong(field, &message))?;
+        let Some(found) = found else { return Ok(None) };
+        let Some(text) = found.text() else {
+            return Err(self.wrong(
+                field,
+                &format!("{} must be a string, not an array or object", found.from),
+            ));
+        };
+        self.traces.push(Trace {
+            field: field.to_owned(),
+            from: found.from,
+            value: quoted(&text),
+        });
+        Ok((!text.is_empty()).then_some(text))
+    }
+
+    /// All texts that the expressions lead to, each once, as a JSON array.
+    pub(super) fn list(
+        &mut self,
+        field: &str,
+        expressions: &[Expression],
+    ) -> Result<Option<String>, Violation> {
+        let mut texts: Vec<String> = Vec::new();
+        let mut from = Vec::new();
+        for expression in expressions {
+            let before = texts.len();
+            if let Expression::At(pointer) = expression {
+                for found in pointer.all(&self.record.source) {
+                    texts_of(found.value, &mut texts);
+                }
+            } else {
+                let found = expression.value(&self.record);
+                let found = found.map_err(|message| self.wrong(field, &message))?;
+                if let Some(found) = found {
+                    texts_of(&found.json, &mut texts);
+                }
+            }
+            if texts.len() > before {
+                let mut used = Vec::new();
+                expression.uses(&mut |name| used.push(name.to_owned()));
+                from.extend(used);
+            }
+        }
+        if texts.is_empty() {
+            return Ok(None);
+        }
+        let list: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+        let value = format!("[{}]", list.join(","));
+        self.traces.push(Trace {
+            field: field.to_owned(),
+            from: from.join(", "),
+            value: value.clone(),
+        });
+        Ok(Some(value))
+    }
+
+    fn wrong(&self, field: &str, message: &str) -> Violation {
+        Violation::new(self.place.clone(), format!("{}: {message}", &field[1..]))
+    }
+}
+
+fn texts_of(value: &str, texts: &mut Vec<String>) {
+    let mut add = |text: String| {
+        if !text.is_empty() && !texts.contains(&text) {
+            texts.push(text);
+        }
+    };
+    match value.as_bytes().first() {
+        Some(b'"') => add(json::string(value).map(Cow::into_owned).unwrap_or_default()),
+        Some(b'[') => {
+            for element in json::elements(value).unwrap_or_default() {
+                if let Ok(text) = json::string(element) {
+                    add(text.into_owned());
+                }
+            }
+        }
+        _ => {}
+    }
+}

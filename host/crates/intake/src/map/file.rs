@@ -1,0 +1,401 @@
+//! The TOML of a map: parsed into types that cannot be wrong.
+
+use toml::{Table, Value};
+
+use super::expression::{Cut, Expression, Template};
+use super::pointer::Pointer;
+use super::{Map, RecordMap};
+use crate::time::Unit;
+use crate::words::{Meaning, StatusMap, meaning_of};
+
+/// Why a map cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {problem}")]
+pub struct MapError {
+    /// The key in the file.
+    pub place: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+fn wrong<T>(place: &str, problem: impl Into<String>) -> Result<T, MapError> {
+    Err(MapError {
+        place: place.to_owned(),
+        problem: problem.into(),
+    })
+}
+
+/// The keys of a record's table.
+const KEYS: [&str; 14] = [
+    "at",
+    "document",
+    "when",
+    "absent",
+    "task_id",
+    "attempt",
+    "status",
+    "plan_id",
+    "plan_steps",
+    "dispatch_info",
+    "execution_result",
+    "metadata",
+    "rest",
+    "echo",
+];
+
+impl Map {
+    /// Parses a map.
+    ///
+    /// # Errors
+    ///
+    /// The key at fault and what is wrong with it.
+    pub fn parse(text: &str) -> Result<Map, MapError> {
+        let table: Table = match text.parse() {
+            Ok(table) => table,
+            Err(error) => {
+                let error: toml::de::Error = error;
+                return wrong("the file", error.message());
+            }
+        };
+        for key in table.keys() {
+            if !["schema", "source", "about", "status", "record"].contains(&key.as_str()) {
+                return wrong(
+                    key,
+                    "is not a key of a map: use schema, source, about, status and record",
+                );
+            }
+        }
+        if table.get("schema").and_then(Value::as_integer) != Some(1) {
+            return wrong("schema", "must be 1");
+        }
+        let source = string(&table, "source")?.unwrap_or_default();
+        if source.is_empty() || source.len() > 64 {
+            return wrong("source", "must be a name of 1 to 64 bytes");
+        }
+        let shared = match table.get("status") {
+            Some(status) => Some(self::status("status", &source, status)?),
+            None => None,
+        };
+        let Some(records) = table.get("record").and_then(Value::as_array) else {
+            return wrong("record", "must be one table `[[record]]` or more");
+        };
+        let records = records.iter().enumerate().map(|(index, record)| {
+            let place = format!("record.{index}");
+            match record.as_table() {
+                Some(record) => self::record(&place, &source, record, shared.as_ref()),
+                None => wrong(&place, "must be a table"),
+            }
+        });
+        Ok(Map {
+            records: records.collect::<Result<_, _>>()?,
+            about: string(&table, "about")?.unwrap_or_default(),
+            source,
+        })
+    }
+}
+
+fn record(
+    place: &str,
+    source: &str,
+    table: &Table,
+    shared: Option<&(Expression, StatusMap)>,
+) -> Result<RecordMap, MapError> {
+    for key in table.keys() {
+        if !KEYS.contains(&key.as_str()) {
+            let problem = format!("is not a key of a record: use {}", KEYS.join(", "));
+            return wrong(&format!("{place}.{key}"), problem);
+        }
+    }
+    let below = |key: &str| format!("{place}.{key}");
+    let optional = |key: &str| match table.get(key) {
+        Some(value) => expression(&below(key), value).map(Some),
+        None => Ok(None),
+    };
+    let pointer = |key: &str, text: &str| match Pointer::parse(text) {
+        Some(pointer) => Ok(pointer),
+        None => wrong(&below(key), "must be a JSON pointer, or a list of them"),
+    };
+    let at = match table.get("at") {
+        None => vec![pointer("at", "")?],
+        Some(Value::Array(_)) => {
+            let texts = texts(&below("at"), &table["at"])?;
+            texts
+                .iter()
+                .map(|text| pointer("at", text))
+                .collect::<Result<_, _>>()?
+        }
+        Some(one) => vec![pointer("at", one.as_str().unwrap_or("?"))?],
+    };
+    let document = string(table, "document")?;
+    let document = document
+        .map(|text| pointer("document", &text))
+        .transpose()?;
+    let task_id = optional("task_id")?;
+    let status = match (table.get("status"), shared) {
+        (Some(status), _) => Some(self::status(&below("status"), source, status)?),
+        (None, shared) => shared.cloned(),
+    };
+    if document.is_none() {
+        for (key, is_missing) in [("task_id", task_id.is_none()), ("status", status.is_none())] {
+            if is_missing {
+                return wrong(&below(key), "is missing");
+            }
+        }
+    }
+    let dispatch = members(
+        table,
+        place,
+        "dispatch_info",
+        &["agent_pool", "agent_id", "dispatch_timestamp"],
+    )?;
+    let result = members(
+        table,
+        place,
+        "execution_result",
+        &[
+            "outcome",
+            "resources_used",
+            "services_touched",
+            "start_time",
+            "end_time",
+        ],
+    )?;
+    let field = |of: &[(String, Expression)], name: &str| {
+        let found = of.iter().find(|(known, _)| known == name);
+        found.map(|(_, expression)| expression.clone())
+    };
+    let services = match table
+        .get("execution_result")
+        .and_then(|result| result.get("services_touched"))
+    {
+        Some(value) => list(&below("execution_result.services_touched"), value)?,
+        None => Vec::new(),
+    };
+    Ok(RecordMap {
+        at,
+        when: conditions(table, &below("when"))?,
+        absent: absent(table, &below("absent"))?,
+        document,
+        task_id,
+        attempt: optional("attempt")?,
+        status,
+        plan_id: optional("plan_id")?,
+        plan_steps: match table.get("plan_steps") {
+            Some(value) => list(&below("plan_steps"), value)?,
+            None => Vec::new(),
+        },
+        agent_pool: field(&dispatch, "agent_pool"),
+        agent_id: field(&dispatch, "agent_id"),
+        dispatch_timestamp: field(&dispatch, "dispatch_timestamp").map(timed),
+        outcome: field(&result, "outcome"),
+        resources_used: field(&result, "resources_used"),
+        services,
+        start_time: field(&result, "start_time").map(timed),
+        end_time: field(&result, "end_time").map(timed),
+        metadata: members(table, place, "metadata", &[])?,
+        rest: boolean(table, "rest", place)?,
+        echo: boolean(table, "echo", place)?,
+    })
+}
+
+/// A time without a unit is ISO 8601.
+fn timed(expression: Expression) -> Expression {
+    match expression {
+        Expression::Time(..) => expression,
+        Expression::First(all) => Expression::First(all.into_iter().map(timed).collect()),
+        other => Expression::Time(Box::new(other), Unit::Iso),
+    }
+}
+
+fn string(table: &Table, key: &str) -> Result<Option<String>, MapError> {
+    match table.get(key) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => wrong(key, "must be a string"),
+    }
+}
+
+fn boolean(table: &Table, key: &str, place: &str) -> Result<bool, MapError> {
+    match table.get(key) {
+        None => Ok(false),
+        Some(Value::Boolean(value)) => Ok(*value),
+        Some(_) => wrong(&format!("{place}.{key}"), "must be true or false"),
+    }
+}
+
+/// The members of a table of expressions; with `known`, no others.
+fn members(
+    table: &Table,
+    place: &str,
+    key: &str,
+    known: &[&str],
+) -> Result<Vec<(String, Expression)>, MapError> {
+    let place = format!("{place}.{key}");
+    let Some(value) = table.get(key) else {
+        return Ok(Vec::new());
+    };
+    let Some(table) = value.as_table() else {
+        return wrong(&place, "must be a table");
+    };
+    let mut members = Vec::new();
+    for (name, value) in table {
+        let place = format!("{place}.{name}");
+        if !known.is_empty() && !known.contains(&name.as_str()) {
+            return wrong(&place, format!("is not a field: use {}", known.join(", ")));
+        }
+        // It is a list, not the first of several.
+        if name != "services_touched" || known.is_empty() {
+            members.push((name.clone(), expression(&place, value)?));
+        }
+    }
+    Ok(members)
+}
+
+fn list(place: &str, value: &Value) -> Result<Vec<Expression>, MapError> {
+    match value {
+        Value::Array(items) => items.iter().map(|item| expression(place, item)).collect(),
+        other => Ok(vec![expression(place, other)?]),
+    }
+}
+
+fn expression(place: &str, value: &Value) -> Result<Expression, MapError> {
+    match value {
+        Value::String(text) => {
+            if text.is_empty() || text.starts_with(['/', '$']) {
+                let pointer = Pointer::parse(text);
+                pointer.map_or_else(
+                    || wrong(place, "must be a JSON pointer"),
+                    |it| Ok(Expression::At(it)),
+                )
+            } else {
+                let template = Template::parse(text);
+                let problem =
+                    "must be a template such as `{/dag_id}/{/task_id}`, whose brackets match";
+                template.map_or_else(|| wrong(place, problem), |it| Ok(Expression::Template(it)))
+            }
+        }
+        Value::Array(items) => {
+            let all = items.iter().map(|item| expression(place, item));
+            Ok(Expression::First(all.collect::<Result<_, _>>()?))
+        }
+        Value::Table(table) => table_expression(place, table),
+        _ => wrong(
+            place,
+            "must be a pointer, a template, a list or a table; a fixed value is { value = … }",
+        ),
+    }
+}
+
+fn table_expression(place: &str, table: &Table) -> Result<Expression, MapError> {
+    if let Some(value) = table.get("value")
+        && table.len() == 1
+    {
+        let json = serde_json::to_string(value);
+        return json.map_or_else(
+            |_| wrong(place, "must be JSON"),
+            |json| Ok(Expression::Fixed(json)),
+        );
+    }
+    let is_cut = |key: &&str| table.contains_key(*key);
+    let cut = ["unit", "after", "before"].iter().find(|key| is_cut(key));
+    if let (Some(of), Some(cut), 2) = (table.get("at"), cut, table.len()) {
+        let of = Box::new(expression(place, of)?);
+        let text = table.get(*cut).and_then(Value::as_str).unwrap_or_default();
+        return match *cut {
+            "unit" => match Unit::parse(text) {
+                Some(unit) => Ok(Expression::Time(of, unit)),
+                None => wrong(place, "`unit` must be iso, s, ms, us or ns"),
+            },
+            _ if text.is_empty() => wrong(place, format!("`{cut}` must be a text")),
+            "after" => Ok(Expression::Part(of, Cut::After(text.to_owned()))),
+            _ => Ok(Expression::Part(of, Cut::Before(text.to_owned()))),
+        };
+    }
+    let members = table.iter().map(|(name, value)| {
+        let place = format!("{place}.{name}");
+        Ok((name.clone(), expression(&place, value)?))
+    });
+    Ok(Expression::Object(members.collect::<Result<_, _>>()?))
+}
+
+/// `at`, `ignore_case`, and for each meaning its words.
+fn status(place: &str, source: &str, value: &Value) -> Result<(Expression, StatusMap), MapError> {
+    let Some(table) = value.as_table() else {
+        return wrong(place, "must be a table");
+    };
+    let Some(at) = table.get("at") else {
+        return wrong(&format!("{place}.at"), "is missing");
+    };
+    let word = expression(&format!("{place}.at"), at)?;
+    let ignores_case = boolean(table, "ignore_case", place)?;
+    let mut words = StatusMap::new(source, ignores_case);
+    for (name, value) in table {
+        if ["at", "ignore_case"].contains(&name.as_str()) {
+            continue;
+        }
+        let place = format!("{place}.{name}");
+        let Some(meaning) = meaning_of(name) else {
+            return wrong(&place, "is not a status, `announced` or `not_terminal`");
+        };
+        let listed = value
+            .as_array()
+            .map(|words| words.iter().map(Value::as_str));
+        let Some(listed) = listed.and_then(Iterator::collect::<Option<Vec<_>>>) else {
+            return wrong(&place, "must be a list of words");
+        };
+        for word in listed {
+            words.add(word, Meaning::clone(&meaning));
+        }
+    }
+    Ok((word, words))
+}
+
+/// Pointers, each with the values that it must have one of.
+fn conditions(table: &Table, place: &str) -> Result<Vec<(Pointer, Vec<String>)>, MapError> {
+    let Some(value) = table.get("when") else {
+        return Ok(Vec::new());
+    };
+    let Some(table) = value.as_table() else {
+        return wrong(place, "must be a table of pointers");
+    };
+    let conditions = table.iter().map(|(written, values)| {
+        let place = format!("{place}.{written}");
+        let Some(pointer) = Pointer::parse(written) else {
+            return wrong(&place, "must be a JSON pointer");
+        };
+        Ok((pointer, texts(&place, values)?))
+    });
+    conditions.collect()
+}
+
+fn texts(place: &str, value: &Value) -> Result<Vec<String>, MapError> {
+    let texts = value
+        .as_array()
+        .map(|values| values.iter().map(Value::as_str));
+    match texts.and_then(Iterator::collect::<Option<Vec<_>>>) {
+        Some(texts) => Ok(texts.into_iter().map(str::to_owned).collect()),
+        None => wrong(place, "must be a list of strings"),
+    }
+}
+
+/// Values as JSON, by pointer.
+fn absent(table: &Table, place: &str) -> Result<Vec<(String, Vec<String>)>, MapError> {
+    let Some(value) = table.get("absent") else {
+        return Ok(Vec::new());
+    };
+    let Some(table) = value.as_table() else {
+        return wrong(place, "must be a table of pointers");
+    };
+    let absent = table.iter().map(|(pointer, values)| {
+        let place = format!("{place}.{pointer}");
+        let Some(values) = values.as_array() else {
+            return wrong(&place, "must be a list of values");
+        };
+        let values = values.iter().map(serde_json::to_string);
+        match values.collect() {
+            Ok(values) => Ok((pointer.clone(), values)),
+            Err(_) => wrong(&place, "must be a list of JSON values"),
+        }
+    });
+    absent.collect()
+}
