@@ -212,6 +212,7 @@ fn record(criterion: &mut Criterion) {
         limits: Limits::default(),
         settings: PolicySettings::default(),
         secret: None,
+        delivery: chiffon_audit_cli::recorder::Delivery::default(),
     };
     // `NOW` is ahead of the clock, so nothing would be recorded.
     let trail = trail(place.path(), SystemClock.now());

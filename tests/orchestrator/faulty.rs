@@ -7,8 +7,8 @@ use std::time::Duration;
 use chiffon_audit_cli::clock::Timestamp;
 use chiffon_audit_cli::outcome::TaskId;
 use chiffon_audit_cli::store::{
-    Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, Lease, LeaseAnswer, Page,
-    PageRequest, Plan, Queued, Sequence, Settlement, StateCount, Store, StoreConnections,
+    Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, LatePlan, Lease, LeaseAnswer,
+    Page, PageRequest, Plan, Queued, Sequence, Settlement, StateCount, Store, StoreConnections,
     StoreFuture, StoreInfo, Submission, SubmissionPage, SubmissionQuery, SubmissionState, Task,
     TurnedDownCounts,
 };
@@ -96,6 +96,14 @@ impl Store for Faulty {
 
     fn task(&self, task_id: &TaskId) -> StoreFuture<'_, Option<Task>> {
         self.at("task", self.inner.task(task_id))
+    }
+
+    fn keep_late_plan(&self, task_id: &TaskId, text: String) -> StoreFuture<'_, LatePlan> {
+        self.at("keep_late_plan", self.inner.keep_late_plan(task_id, text))
+    }
+
+    fn late_plan(&self, task_id: &TaskId) -> StoreFuture<'_, Option<LatePlan>> {
+        self.at("late_plan", self.inner.late_plan(task_id))
     }
 
     fn accept(&self, submission: Submission) -> StoreFuture<'_, Accepted> {

@@ -65,6 +65,7 @@ fn start_for(
             limits: outcome::Limits::default(),
             settings: PolicySettings::default(),
             secret: None,
+            delivery: chiffon_audit_cli::recorder::Delivery::default(),
         },
         policy_with_settings: PolicyWithSettings {
             policy: Policy::builtin(&engine).unwrap(),

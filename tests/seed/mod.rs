@@ -67,6 +67,7 @@ impl Service {
             limits: Limits::default(),
             settings: PolicySettings::default(),
             secret: None,
+            delivery: chiffon_audit_cli::recorder::Delivery::default(),
         };
         let trail = Trail::open(&repo.path, open).unwrap();
         let recorder = Recorder::new(trail, crate::policy::builtin().clone(), options);

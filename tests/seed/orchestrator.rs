@@ -147,6 +147,7 @@ async fn orchestrator(repo: &Repo) -> Orchestrator {
             limits: Limits::default(),
             settings: PolicySettings::default(),
             secret: None,
+            delivery: chiffon_audit_cli::recorder::Delivery::default(),
         },
         policy_with_settings: PolicyWithSettings {
             policy: crate::policy::builtin().clone(),

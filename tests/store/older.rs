@@ -27,8 +27,8 @@ const THIRD_OF_POSTGRES: &str = include_str!("../data/store/postgres-3.sql");
 /// The current version of the tables.
 fn present(place: &Place) -> u32 {
     match place.url {
-        StoreUrl::Sqlite(_) => 4,
-        StoreUrl::Postgres(_) => 5,
+        StoreUrl::Sqlite(_) => 5,
+        StoreUrl::Postgres(_) => 6,
     }
 }
 
@@ -162,7 +162,7 @@ fn tasks_are_what_they_were() {
     run(async {
         let store = first().await;
         let store = store.open().await;
-        assert_eq!(store.info().schema, 4);
+        assert_eq!(store.info().schema, 5);
         let found = async |id: &str| store.task(&task(id)).await.unwrap().unwrap();
         let planned = found("planned").await;
         assert_eq!(planned.plan.plan_id.as_deref(), Some("p"));
@@ -271,7 +271,7 @@ fn tasks_of_version_3_in_postgres_are_what_they_were() {
         let Some((_place, store)) = third_of_postgres().await else {
             return;
         };
-        assert_eq!(store.info().schema, 5);
+        assert_eq!(store.info().schema, 6);
         let found = async |id: &str| store.task(&task(id)).await.unwrap().unwrap();
         let planned = found("planned").await;
         assert_eq!((planned.revision, &planned.finished), (1, &None));

@@ -38,6 +38,7 @@ fn recorder(trail: Trail, policy: &Policy, clock: &Hands) -> Recorder {
         limits: outcome::Limits::default(),
         settings: PolicySettings::default(),
         secret: None,
+        delivery: chiffon_audit_cli::recorder::Delivery::default(),
     };
     Recorder::new(trail, policy.clone(), options)
 }

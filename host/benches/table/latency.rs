@@ -34,6 +34,7 @@ pub fn recorder(bench: &Bench, repository: &Path) -> Result<Recorder> {
         limits: outcome::Limits::default(),
         settings: PolicySettings::default(),
         secret: None,
+        delivery: chiffon_audit_cli::recorder::Delivery::default(),
     };
     Ok(Recorder::new(
         Trail::open(repository, OpenOptions::default())?,

@@ -111,6 +111,7 @@ impl Builder {
                 limits: outcome::Limits::default(),
                 settings: theirs,
                 secret: self.secret,
+                delivery: recorder::Delivery::default(),
             },
             policy_with_settings: PolicyWithSettings { policy, settings },
             load_policy: Box::new(|_, _| {

@@ -6,16 +6,17 @@
 //! changed.
 
 mod answer;
+mod delivery;
 mod former;
+mod keyed;
 pub mod policies;
+mod readable;
+mod sameness;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hmac::{Hmac, KeyInit, Mac};
-
 use outcome::clock::{Clock, Timestamp};
-use outcome::digest::hex;
 use outcome::{self, Cause, Reporter, TaskId, TaskOutcome};
 use policy::{self, Call, LogLine, Policy, PolicySettings, Recording, Trial, Verdict};
 use trail::{DecidedBy, NewEntry, Provenance, Snapshot, Ticket, Trail, TrailError};
@@ -23,6 +24,10 @@ use trail::{DecidedBy, NewEntry, Provenance, Snapshot, Ticket, Trail, TrailError
 use former::{FormerPolicies, Opinion, Redelivery};
 
 pub use answer::{Answer, AnswerKind};
+pub use delivery::{Delivery, Report};
+pub use keyed::keyed_digest;
+
+use readable::EntrySnapshot;
 
 /// What a recorder needs.
 #[derive(Clone)]
@@ -35,6 +40,8 @@ pub struct Options {
     pub settings: PolicySettings,
     /// HMAC key for the `Audit-Outcome` trailer, if configured.
     pub secret: Option<Vec<u8>>,
+    /// What does not decide whether two outcomes are the same.
+    pub delivery: Delivery,
 }
 
 /// Records outcomes. Several threads may share one recorder.
@@ -59,6 +66,7 @@ pub struct Pending {
     recorder: Recorder,
     document: Vec<u8>,
     reporter: Option<Reporter>,
+    report: Report,
     outcome: Option<Box<TaskOutcome>>,
     decision: Decision,
 }
@@ -132,9 +140,19 @@ impl Recorder {
     ///
     /// Entries get their places in the order of the calls.
     pub fn submit_from(&self, document: &[u8], reporter: Option<&Reporter>) -> Pending {
+        self.submit_as(Report::Outcome, document, reporter)
+    }
+
+    /// Does the same for an outcome that was made from this kind of report.
+    pub fn submit_as(
+        &self,
+        report: Report,
+        document: &[u8],
+        reporter: Option<&Reporter>,
+    ) -> Pending {
         let (outcome, decision) = match TaskOutcome::parse(document, &self.inner.options.limits) {
             Ok(outcome) => {
-                let decision = self.decide(&outcome, document, reporter);
+                let decision = self.decide(&outcome, document, report, reporter);
                 (Some(Box::new(outcome)), decision)
             }
             Err(rejection) => {
@@ -155,6 +173,7 @@ impl Recorder {
             recorder: self.clone(),
             document,
             reporter: reporter.cloned(),
+            report,
             outcome,
             decision,
         }
@@ -172,10 +191,11 @@ impl Recorder {
         &self,
         outcome: &TaskOutcome,
         document: &[u8],
+        report: Report,
         reporter: Option<&Reporter>,
     ) -> Decision {
         for _ in 0..MAX_DECISIONS {
-            match self.attempt(outcome, document, reporter) {
+            match self.attempt(outcome, document, report, reporter) {
                 Ok(decision) => return decision,
                 Err(TrailError::Changed) => {}
                 Err(error) => return Decision::Final(Answer::failed(outcome, &error)),
@@ -188,6 +208,7 @@ impl Recorder {
         &self,
         outcome: &TaskOutcome,
         document: &[u8],
+        report: Report,
         reporter: Option<&Reporter>,
     ) -> Result<Decision, TrailError> {
         let Inner {
@@ -230,6 +251,12 @@ impl Recorder {
         } = call;
         answer.policy_log = log;
         answer.policy_time = duration;
+        let verdict = match verdict {
+            Ok(Verdict::Conflicting(_)) if self.says_the_same(document, report, existing, now) => {
+                Ok(Verdict::AlreadyRecorded)
+            }
+            verdict => verdict,
+        };
         match verdict {
             Ok(Verdict::Commit { entry, subject }) => {
                 trail.check_no_filter(&outcome.task_id)?;
@@ -258,7 +285,17 @@ impl Recorder {
                     decided: answer,
                 });
             }
-            Ok(Verdict::AlreadyRecorded) => answer.result = AnswerKind::AlreadyRecorded,
+            Ok(Verdict::AlreadyRecorded) => {
+                answer.result = AnswerKind::AlreadyRecorded;
+                // Not left to a policy: two tasks whose original ids differ are never the same.
+                let other = existing.and_then(|entry| delivery::other_source(document, entry));
+                if let Some(reason) = other {
+                    answer.result = AnswerKind::Conflicting;
+                    answer.cause = Some(Cause::Differs);
+                    answer.reason = Some(reason);
+                    answer.retry = false;
+                }
+            }
             Ok(Verdict::Conflicting(reason)) => {
                 answer.result = AnswerKind::Conflicting;
                 answer.cause = Some(Cause::Differs);
@@ -442,10 +479,12 @@ impl Pending {
                 },
             };
             self.decision = match failed {
-                TrailError::Changed => {
-                    self.recorder
-                        .decide(outcome, &self.document, self.reporter.as_ref())
-                }
+                TrailError::Changed => self.recorder.decide(
+                    outcome,
+                    &self.document,
+                    self.report,
+                    self.reporter.as_ref(),
+                ),
                 error => Decision::Final(Answer::failed(outcome, &error)),
             };
         }
@@ -455,21 +494,4 @@ impl Pending {
             (_, None) => Answer::refused(None, Vec::new()),
         }
     }
-}
-
-/// What a policy may read, from one snapshot.
-struct EntrySnapshot(Option<Arc<[u8]>>);
-
-impl policy::Snapshot for EntrySnapshot {
-    fn read_entry(&mut self) -> Result<Option<Vec<u8>>, String> {
-        Ok(self.0.as_deref().map(<[u8]>::to_vec))
-    }
-}
-
-/// `hmac-sha256:…` over the bytes of a submission.
-pub fn keyed_digest(secret: &[u8], document: &[u8]) -> String {
-    let mut mac =
-        Hmac::<sha2::Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
-    mac.update(document);
-    format!("hmac-sha256:{}", hex(&mac.finalize().into_bytes()))
 }

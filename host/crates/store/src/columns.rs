@@ -92,6 +92,14 @@ pub(super) fn task_id(text: &str, url: &str) -> Result<TaskId, StoreError> {
     })
 }
 
+/// The kind in a column, which the database constrains.
+pub(super) fn kind(text: &str) -> Kind {
+    match text {
+        "work-result" => Kind::WorkResult,
+        _ => Kind::Outcome,
+    }
+}
+
 /// Parses the reporter in a column. Any other value, which only a manual change can cause, names nobody, as in a
 /// commit.
 pub(super) fn reporter(text: Option<&str>) -> Option<Reporter> {

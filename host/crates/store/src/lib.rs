@@ -44,7 +44,7 @@ pub use submission::{
     Accepted, Backlog, Fingerprint, Kind, Queued, Sequence, Settlement, SettlementResult, State,
     Submission, SubmissionState, TurnedDownCounts,
 };
-pub use task::{Finished, Plan, Task};
+pub use task::{Finished, LatePlan, Plan, Task};
 pub use url::{SCHEMA, StoreUrl, schema_name};
 
 use outcome::TaskId;
@@ -224,6 +224,12 @@ pub trait Store: Send + Sync {
 
     /// What is known about a task, or `None` if it was neither planned nor reported.
     fn task(&self, task_id: &TaskId) -> StoreFuture<'_, Option<Task>>;
+
+    /// Keeps a plan that arrived after its task had ended, unless one was kept before. Answers the one that is kept.
+    fn keep_late_plan(&self, task_id: &TaskId, text: String) -> StoreFuture<'_, LatePlan>;
+
+    /// The plan that arrived after the task had ended.
+    fn late_plan(&self, task_id: &TaskId) -> StoreFuture<'_, Option<LatePlan>>;
 
     // Into the outbox.
 

@@ -99,6 +99,8 @@ pub struct Queued {
     pub sequence: Sequence,
     /// The task's id.
     pub task_id: TaskId,
+    /// Which door it came through.
+    pub kind: Kind,
     /// The outcome document, for the recorder.
     pub document: String,
     /// The number of earlier attempts.

@@ -56,6 +56,15 @@ pub struct Task {
     pub finished: Option<Finished>,
 }
 
+/// A plan that arrived after its task had ended. It changes nothing about the task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LatePlan {
+    /// The document, as JSON.
+    pub text: String,
+    /// When it arrived, by the database's clock.
+    pub arrived_at: Timestamp,
+}
+
 /// How a task ended, according to its first submission. Later ones do not change this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {

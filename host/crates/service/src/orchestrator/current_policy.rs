@@ -80,6 +80,24 @@ impl CurrentPolicy {
         limits.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// From the next outcome on, these members do not decide whether two outcomes are the same.
+    pub(super) fn set_delivery(&self, delivery: recorder::Delivery) {
+        {
+            let options = self.options.write();
+            let mut options = options.unwrap_or_else(PoisonError::into_inner);
+            options.delivery = delivery;
+        }
+        self.change(|before| {
+            join(
+                before.recorder.trail().clone(),
+                before.policy_with_settings.clone(),
+                &self.options(),
+                before.since,
+                before.stands_in,
+            )
+        });
+    }
+
     /// Holds documents to other rules, from the next one on.
     pub(super) fn set_limits(&self, limits: Limits) {
         {

@@ -8,8 +8,8 @@ use super::fingerprint::is_entry_of;
 use super::settled::WaitState;
 use super::work_result::WorkResult;
 use super::{Inner, Orchestrator, plan};
-use outcome::{Rejection, Reporter, TaskId, TaskOutcome, json};
-use store::{Kind, Plan, Sequence, State, StoreError, Submission, Task};
+use outcome::{Rejection, Reporter, TaskId, TaskOutcome, canonical_json, json};
+use store::{Kind, LatePlan, Plan, Sequence, State, StoreError, Submission, Task};
 
 /// The receipt of an ACCEPTED submission, which is durable in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,6 +185,33 @@ impl Orchestrator {
         }
     }
 
+    /// Keeps a plan that arrived after its task had ended, beside the task. The first one stays.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError::Finished`] if another late plan is kept already.
+    pub async fn plan_late(&self, document: &[u8]) -> Result<LatePlan, PlanError> {
+        let inner = self.inner();
+        let plan = plan::parse(document, &inner.current_policy.limits())?;
+        inner.may_use_store().await?;
+        let text = as_text(document);
+        let kept = inner
+            .store
+            .keep_late_plan(&plan.task_id, text.clone())
+            .await?;
+        if canonical_json(&kept.text) == canonical_json(&text) {
+            return Ok(kept);
+        }
+        let finished = inner
+            .store
+            .task(&plan.task_id)
+            .await?
+            .and_then(|task| task.finished);
+        Err(PlanError::Finished {
+            status: finished.map(|finished| finished.status).unwrap_or_default(),
+        })
+    }
+
     /// Waits, without a time limit, until a submission is closed (committed, conflicting, refused) or blocked.
     ///
     /// # Errors
@@ -211,7 +238,7 @@ impl Orchestrator {
 }
 
 impl Inner {
-    async fn take_in(
+    pub(super) async fn take_in(
         &self,
         submission: Submission,
         peer: Option<&str>,

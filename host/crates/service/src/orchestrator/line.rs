@@ -14,8 +14,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::Inner;
 use super::pulse::Stage;
 use outcome::{Cause, Reporter};
-use recorder::{Answer, Pending};
-use store::{Lease, Queued, Sequence};
+use recorder::{Answer, Pending, Recorder, Report};
+use store::{Kind, Lease, Queued, Sequence};
 
 /// A submission on the line.
 pub(super) struct LineItem {
@@ -80,8 +80,13 @@ fn decide(inner: &Inner, items: &Receiver<LineItem>, decided: &Sender<Decided>) 
             answer: None,
             began: Instant::now(),
         };
+        let report = match queued.kind {
+            Kind::Outcome => Report::Outcome,
+            Kind::WorkResult => Report::WorkResult,
+        };
         let (document, reporter) = (queued.document.as_bytes(), attempted.reporter.as_ref());
-        let work = || decide_one(inner, &mut streak, attempted.sequence, document, reporter);
+        let submit = |recorder: &Recorder| recorder.submit_as(report, document, reporter);
+        let work = || decide_one(inner, &mut streak, attempted.sequence, submit);
         let pending = panics.caught(inner, attempted.sequence, work);
         let pending = pending.unwrap_or_else(|| {
             attempted.answer = Some(defect(&attempted));
@@ -98,14 +103,13 @@ fn decide_one(
     inner: &Inner,
     streak: &mut (String, HashSet<Sequence>),
     sequence: Sequence,
-    document: &[u8],
-    reporter: Option<&Reporter>,
+    submit: impl FnOnce(&Recorder) -> Pending,
 ) -> Option<Pending> {
     if inner.is_held() {
         return None;
     }
     let in_force = inner.current_policy.now();
-    let pending = in_force.recorder.submit_from(document, reporter);
+    let pending = submit(&in_force.recorder);
     let digest = in_force.policy_with_settings.policy.digest();
     if streak.0 != digest {
         *streak = (digest.to_owned(), HashSet::new());

@@ -23,6 +23,7 @@ mod metrics;
 mod plan;
 mod pulse;
 mod recorded;
+mod refused;
 mod retire;
 mod settled;
 mod settler;
@@ -286,6 +287,11 @@ impl Orchestrator {
     /// Holds documents to other rules from now on: those that come, and those that wait and were not decided yet.
     pub fn set_limits(&self, limits: outcome::Limits) {
         self.inner().current_policy.set_limits(limits);
+    }
+
+    /// From now on, these members do not decide whether two outcomes are the same.
+    pub fn set_delivery(&self, delivery: recorder::Delivery) {
+        self.inner().current_policy.set_delivery(delivery);
     }
 
     /// The current time, by its clock.

@@ -7,6 +7,7 @@ mod accept;
 mod bond;
 mod connections;
 mod failure;
+mod late;
 mod lease;
 mod listing;
 mod open;
@@ -28,7 +29,7 @@ use futures_util::future::FutureExt as _;
 use super::bond::RequiredBond;
 use super::url::PostgresUrl;
 use super::{
-    Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, FingerprintKeys, Lease,
+    Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, FingerprintKeys, LatePlan, Lease,
     LeaseAnswer, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, StateCount, Store,
     StoreConnections, StoreError, StoreFuture, StoreInfo, Submission, SubmissionPage,
     SubmissionQuery, SubmissionState, Task, TurnedDownCounts, columns,
@@ -185,6 +186,18 @@ impl Store for PostgresStore {
     fn task(&self, task_id: &TaskId) -> StoreFuture<'_, Option<Task>> {
         let task_id = task_id.clone();
         self.answer_reporter(async move { tasks::task(&self.client().await?, &task_id).await })
+    }
+
+    fn keep_late_plan(&self, task_id: &TaskId, text: String) -> StoreFuture<'_, LatePlan> {
+        let task_id = task_id.clone();
+        self.answer_reporter(
+            async move { late::keep(&self.client().await?, &task_id, &text).await },
+        )
+    }
+
+    fn late_plan(&self, task_id: &TaskId) -> StoreFuture<'_, Option<LatePlan>> {
+        let task_id = task_id.clone();
+        self.answer_reporter(async move { late::find(&self.client().await?, &task_id).await })
     }
 
     fn accept(&self, submission: Submission) -> StoreFuture<'_, Accepted> {

@@ -30,10 +30,10 @@ pub(super) async fn due(
         )
     };
     let sql = format!(
-        "SELECT sequence, task_id, submitted, attempts, accepted_at, trace_id, reporter FROM (
+        "SELECT sequence, task_id, submitted, attempts, accepted_at, trace_id, reporter, kind FROM (
          SELECT *, sum(octet_length(submitted)) OVER (ORDER BY sequence) - octet_length(submitted) AS before FROM (
          SELECT sequence, task_id, coalesce(document, text) AS submitted, attempts, accepted_at, trace_id,
-            reporter
+            reporter, kind
          FROM submissions s WHERE closed_at IS NULL AND sequence > $2 AND {}
             AND NOT EXISTS (SELECT 1 FROM submissions p WHERE p.task_id = s.task_id AND p.closed_at IS NULL
                 AND p.sequence < s.sequence AND p.state = 'pending' AND NOT {})
@@ -56,6 +56,7 @@ pub(super) async fn due(
                 accepted_at: Timestamp::from_microseconds(row.get(4)),
                 trace_id: row.get(5),
                 reporter: columns::reporter(row.get(6)),
+                kind: columns::kind(row.get(7)),
             })
         })
         .collect()

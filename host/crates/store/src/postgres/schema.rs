@@ -14,7 +14,14 @@ use first_finishes::FIRST_FINISHES;
 pub(super) const MARK: &str = "store of chiffon-audit, version ";
 
 /// The migration from each version to the next. Version 2 changed only SQLite's tables, and version 4 only these.
-const MIGRATIONS: &[&str] = &[FIRST, "", BOUND_AND_KEYED, FIRST_FINISHES, CAUSE_AND_REASON];
+const MIGRATIONS: &[&str] = &[
+    FIRST,
+    "",
+    BOUND_AND_KEYED,
+    FIRST_FINISHES,
+    CAUSE_AND_REASON,
+    LATE_PLANS,
+];
 
 /// The version that this program works with.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
@@ -242,6 +249,15 @@ CREATE FUNCTION take_in(mark text, epoch bigint, task_ids text[], statuses text[
         )
         SELECT array_agg(i.sequence ORDER BY i.sequence) INTO sequences FROM taken i;
     END $$;
+"#;
+
+/// Version 6. Plans that arrived after their task had ended. They change nothing about the task.
+const LATE_PLANS: &str = r#"
+CREATE TABLE late_plans (
+    task_id text COLLATE "C" PRIMARY KEY,
+    plan text NOT NULL,
+    arrived_at bigint NOT NULL
+);
 "#;
 
 /// What version 3 changes in an existing projection. Totals are counted again: version 1 counted an entry twice if it

@@ -8,6 +8,7 @@ mod bond;
 mod clock;
 mod failure;
 mod files;
+mod late;
 mod lease;
 mod listing;
 mod open;
@@ -29,7 +30,7 @@ use rusqlite::Connection;
 use super::admission::WaitingLimit;
 use super::bond::RequiredBond;
 use super::{
-    Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, FingerprintKeys, Lease,
+    Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, FingerprintKeys, LatePlan, Lease,
     LeaseAnswer, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, StateCount, Store,
     StoreError, StoreFuture, StoreInfo, Submission, SubmissionPage, SubmissionQuery,
     SubmissionState, Task, TurnedDownCounts, columns,
@@ -180,6 +181,16 @@ impl Store for SqliteStore {
     fn task(&self, task_id: &TaskId) -> StoreFuture<'_, Option<Task>> {
         let task_id = task_id.clone();
         self.read(move |connection, url| tasks::task(connection, url, &task_id))
+    }
+
+    fn keep_late_plan(&self, task_id: &TaskId, text: String) -> StoreFuture<'_, LatePlan> {
+        let task_id = task_id.clone();
+        self.write(move |connection, url| late::keep(connection, url, &task_id, &text))
+    }
+
+    fn late_plan(&self, task_id: &TaskId) -> StoreFuture<'_, Option<LatePlan>> {
+        let task_id = task_id.clone();
+        self.read(move |connection, url| late::find(connection, url, &task_id))
     }
 
     fn accept(&self, submission: Submission) -> StoreFuture<'_, Accepted> {

@@ -29,7 +29,7 @@ pub(super) fn due(
     };
     let sql = format!(
         "SELECT sequence, task_id, coalesce(document, text), attempts, accepted_at, trace_id,
-            reporter
+            reporter, kind
          FROM submissions s WHERE closed_at IS NULL AND sequence > ?2 AND {}
             AND NOT EXISTS (SELECT 1 FROM submissions p WHERE p.task_id = s.task_id AND p.closed_at IS NULL
                 AND p.sequence < s.sequence AND p.state = 'pending' AND NOT {})
@@ -60,6 +60,10 @@ pub(super) fn due(
             reporter: {
                 let reporter: Option<String> = row.get(6).context(url)?;
                 columns::reporter(reporter.as_deref())
+            },
+            kind: {
+                let kind: String = row.get(7).context(url)?;
+                columns::kind(&kind)
             },
         });
     }

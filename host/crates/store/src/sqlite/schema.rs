@@ -11,6 +11,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     FINISHED_BY_SUBMISSION,
     BOUND_AND_KEYED,
     CAUSE_AND_REASON,
+    LATE_PLANS,
 ];
 
 /// The version that this program works with.
@@ -238,6 +239,15 @@ UPDATE submissions SET cause = substr(reason, 1, instr(reason, ': ') - 1),
         reason = nullif(substr(reason, instr(reason, ': ') + 2), '')
     WHERE closed_at IS NULL AND instr(reason, ': ') > 1
         AND substr(reason, 1, instr(reason, ': ') - 1) NOT GLOB '*[^a-z-]*';
+"#;
+
+// Version 5. Plans that arrived after their task had ended. They change nothing about the task.
+const LATE_PLANS: &str = r#"
+CREATE TABLE late_plans (
+    task_id TEXT PRIMARY KEY,
+    plan TEXT NOT NULL,
+    arrived_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 "#;
 
 /// What version 3 changes in an existing projection. Totals are counted again: version 2 counted an entry twice if it
