@@ -172,7 +172,7 @@ fn a_line_of_any_length_is_refused_without_being_held() {
     let machine = Machine::with_repository();
     let long = format!(
         r#"{{"task_id":"long","status":"completed","plan_id":"{}"}}"#,
-        "x".repeat(40 << 20)
+        "x".repeat(70 << 20)
     );
     let input = format!("{long}\n{}\n", outcome("a", "completed"));
     let args = [
@@ -192,7 +192,7 @@ fn a_line_of_any_length_is_refused_without_being_held() {
     );
     assert!(
         ran.err
-            .contains("-:1: refused: document: is larger than the limit of 1048576 bytes"),
+            .contains("-:1: refused: document: is larger than the limit of 67108864 bytes"),
         "{}",
         ran.err
     );

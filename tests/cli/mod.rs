@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod export;
 mod ingest;
+mod intake;
 mod keeping;
 mod machines;
 mod policy;

@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 
 use super::output::{HEADING, STRONG};
 use super::{
-    checkpoint, commit, completions, ddl, demo, doctor, export, ingest, init, log, man, policy,
-    prove, reconcile, report, serve, show, submissions, verify, witness,
+    checkpoint, commit, completions, ddl, demo, doctor, export, hook, ingest, init, log, man, map,
+    policy, prove, reconcile, report, serve, show, submissions, verify, witness,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -81,6 +81,8 @@ pub enum Command {
     Prove(prove::Args),
     Witness(witness::Args),
     Reconcile(reconcile::Args),
+    Hook(hook::Args),
+    Map(map::Args),
     Policy(policy::Args),
     Store(ddl::Args),
     Completions(completions::Args),
@@ -97,6 +99,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
         &["verify", "checkpoint", "prove", "witness", "reconcile"],
     ),
     ("Policy", &["policy"]),
+    ("Other systems", &["hook", "map"]),
     ("Database", &["store"]),
     ("Shell", &["completions", "man"]),
 ];

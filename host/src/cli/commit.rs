@@ -4,17 +4,19 @@ use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::exit::{Exit, cannot_read};
+use super::exit::{Exit, UsageError, cannot_read};
 use super::failure::Failure;
+use super::intake::IntakeFlags;
 use super::output::{BAD, COMMIT, FAINT, GOOD, Output, UNSURE, paint, warn};
 use super::policy::{RecordingFile, unasked};
-use super::receipt::{Receipt, reason, result};
-use super::session::{RecordFlags, Session, outcome_limits};
+use super::receipt::{Changes, Receipt, reason, result};
+use super::session::{RecordFlags, Session};
 use super::text::Line;
 use crate::cli::Result;
 use crate::outcome::{Cause, TaskOutcome};
 use crate::policy::{Allocation, Level, level_name};
 use crate::recorder::{Answer, AnswerKind};
+use ::intake::{Taken, TakenKind};
 
 /// Record one outcome
 ///
@@ -32,15 +34,40 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     #[command(flatten)]
+    intake: IntakeFlags,
+    #[command(flatten)]
     flags: RecordFlags,
 }
 
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
-    let settings = session.record_settings(&args.flags)?;
-    let limits = outcome_limits(&settings)?;
-    let document = read(&args.file, limits.max_bytes)
-        .map_err(|error| cannot_read("the outcome", &args.file, error))?;
+    let mut settings = session.record_settings(&args.flags)?;
+    let door = args.intake.door(&mut settings)?;
+    let most = door.accept_max_bytes.max(door.limits.max_bytes);
+    let document =
+        read(&args.file, most).map_err(|error| cannot_read("the outcome", &args.file, error))?;
+    let Taken {
+        place,
+        kind,
+        repaired,
+        shortened,
+    } = the_one(door.take(document))?;
+    let changes = Changes {
+        record: place,
+        repaired,
+        shortened,
+    };
+    let document = match kind {
+        TakenKind::Outcome { document } => document,
+        TakenKind::Refused {
+            task_id, rejection, ..
+        } => {
+            let answer = Answer::refused(task_id, rejection.violations);
+            print(&answer, &changes, &mut session.output)?;
+            return Ok(Exit::of_answer(answer.result));
+        }
+        other => return not_terminal(&other, session),
+    };
     // Created before anything is recorded, so that a failure here has no cost.
     let file = args.record.as_deref().map(RecordingFile::create);
     let file = file.transpose()?;
@@ -71,7 +98,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         )),
         (None, _) => {}
     }
-    print(&answer, &mut session.output)?;
+    print(&answer, &changes, &mut session.output)?;
     if answer.result == AnswerKind::Committed {
         let asked = answer.settings_read.iter().map(|name| &**name);
         if let Some(unasked) = unasked(args.flags.policy_setting_names(), asked) {
@@ -81,6 +108,45 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     // The outcome is recorded and was reported. Failing to write the call is a separate error.
     kept?;
     Ok(exit)
+}
+
+/// The only outcome of a document.
+fn the_one(mut taken: Vec<Taken>) -> Result<Taken, UsageError> {
+    if taken.len() > 1 {
+        let is_outcome = |taken: &Taken| {
+            !matches!(
+                taken.kind,
+                TakenKind::Skipped | TakenKind::NotTerminal { .. }
+            )
+        };
+        taken.retain(is_outcome);
+    }
+    match taken.len() {
+        1 => Ok(taken.remove(0)),
+        0 => Err(UsageError("the document holds no finished task".into())),
+        many => Err(UsageError(format!(
+            "the document holds {many} outcomes, and this records one: use `ingest`"
+        ))),
+    }
+}
+
+/// Reports that there is nothing to record yet.
+fn not_terminal(kind: &TakenKind, session: &mut Session) -> Result<Exit> {
+    let (task_id, word) = match kind {
+        TakenKind::NotTerminal { task_id, word } => (task_id.as_deref(), word.as_str()),
+        TakenKind::Announced(_) => (None, "of a task that has begun"),
+        _ => (None, "of a record that is no task"),
+    };
+    let receipt = Receipt::not_terminal(task_id, word);
+    if session.output.is_json() {
+        session.output.object(&receipt)?;
+    } else {
+        session.output.note(format_args!(
+            "nothing to record: the state {} is not terminal",
+            Line(word)
+        ));
+    }
+    Ok(Exit::Done)
 }
 
 fn answered(answer: Answer) -> (Answer, Exit) {
@@ -110,10 +176,13 @@ fn unavailable(document: &[u8], error: &Failure) -> Answer {
     }
 }
 
-fn print(answer: &Answer, output: &mut Output) -> io::Result<()> {
+fn print(answer: &Answer, changes: &Changes, output: &mut Output) -> io::Result<()> {
     print_policy_log(answer, output);
     if output.is_json() {
-        return output.object(&Receipt::new(answer));
+        return output.object(&Receipt::new(answer).changed(changes));
+    }
+    if let Some(sentence) = changes.sentence() {
+        output.note(format_args!("note: {}", Line(&sentence)));
     }
     let task = answer.task_id.as_deref().unwrap_or("(no task id)");
     let task = Line(task);

@@ -416,6 +416,7 @@ fn round_trip(beside: &Path, settings: &Settings, session: &Session) -> Result<(
         limits: outcome_limits(settings)?,
         settings: found.settings,
         secret: None,
+        delivery: crate::recorder::Delivery::default(),
     };
     let recorder = Recorder::new(trail, found.policy, options);
     let outcome = br#"{"task_id":"doctor","status":"completed"}"#;

@@ -12,10 +12,13 @@ mod doctor;
 mod exit;
 mod export;
 mod failure;
+mod hook;
 mod ingest;
 mod init;
+mod intake;
 mod log;
 mod man;
+mod map;
 mod output;
 mod policy;
 mod progress;
@@ -93,6 +96,8 @@ fn dispatch(command: Command, session: &mut Session) -> Result<Exit> {
         Command::Prove(args) => prove::run(&args, session),
         Command::Witness(args) => witness::run(&args, session),
         Command::Reconcile(args) => reconcile::run(&args, session),
+        Command::Hook(args) => hook::run(&args, session),
+        Command::Map(args) => map::run(&args, session),
         Command::Policy(args) => policy::run(&args, session),
         Command::Store(args) => ddl::run(&args, session),
         Command::Completions(args) => completions::run(&args, session),

@@ -28,6 +28,39 @@ pub struct Receipt<'a> {
     cause: Option<Cause>,
     reason: Option<String>,
     retry: bool,
+    /// The record's place in the document, if a map found it there.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    record: &'a str,
+    /// Pointers to values of the document that were repaired.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    repaired: &'a [String],
+    /// Pointers to texts of the outcome that were shortened.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    shortened: &'a [String],
+}
+
+/// How a document was changed before it was recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// The record's place in the document; empty for the document itself.
+    pub record: String,
+    /// Pointers to values of the document that were repaired.
+    pub repaired: Vec<String>,
+    /// Pointers to texts of the outcome that were shortened.
+    pub shortened: Vec<String>,
+}
+
+impl Changes {
+    /// A sentence about the changes, if there were any.
+    pub fn sentence(&self) -> Option<String> {
+        let parts = [("repaired", &self.repaired), ("shortened", &self.shortened)];
+        let parts: Vec<String> = parts
+            .into_iter()
+            .filter(|(_, pointers)| !pointers.is_empty())
+            .map(|(what, pointers)| format!("{what} {}", pointers.join(", ")))
+            .collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
 }
 
 impl<'a> Receipt<'a> {
@@ -46,6 +79,40 @@ impl<'a> Receipt<'a> {
             cause: answer.cause,
             reason: reason(answer),
             retry: answer.retry,
+            record: "",
+            repaired: &[],
+            shortened: &[],
+        }
+    }
+
+    /// The receipt for a task that has not ended: nothing is recorded.
+    pub fn not_terminal(task_id: Option<&'a str>, word: &str) -> Receipt<'a> {
+        Receipt {
+            schema: SCHEMA,
+            file: None,
+            line: None,
+            task_id,
+            result: "not-terminal",
+            commit: None,
+            path: None,
+            reference: None,
+            signature: None,
+            cause: None,
+            reason: Some(format!("the state {word} is not terminal")),
+            retry: false,
+            record: "",
+            repaired: &[],
+            shortened: &[],
+        }
+    }
+
+    /// The same receipt with how the document was changed.
+    pub fn changed(self, changes: &'a Changes) -> Receipt<'a> {
+        Receipt {
+            record: &changes.record,
+            repaired: &changes.repaired,
+            shortened: &changes.shortened,
+            ..self
         }
     }
 

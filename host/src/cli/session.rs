@@ -11,6 +11,7 @@ use clap::Args;
 use super::args::Global;
 use super::commit::short;
 use super::exit::{UsageError, cannot_read};
+use super::intake::delivery;
 use super::output::{Output, SlowCompileNotice, warn};
 use super::policy::Source;
 use super::signing;
@@ -271,6 +272,7 @@ impl Session {
             limits: outcome_limits(settings)?,
             settings: policy_settings,
             secret,
+            delivery: delivery(settings)?,
         };
         Ok(Recorder::new(trail, policy, options))
     }

@@ -5,6 +5,9 @@ use std::io::Write as _;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use ::intake::map::shipped;
+use ::intake::{candidates, source_id_of};
+
 use super::exit::{Exit, UsageError};
 use super::output::{COMMIT, SCHEMA, paint};
 use super::session::Session;
@@ -13,14 +16,22 @@ use crate::cli::Result;
 use crate::cli::failure::failure;
 use crate::config::Settings;
 use crate::outcome::{Reporter, TaskId, json};
-use crate::trail::RecordedEntry;
+use crate::trail::{RecordedEntry, Trail};
 
 /// Print an entry with its commit
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The task id
-    #[arg(value_name = "TASK_ID")]
-    task_id: String,
+    #[arg(value_name = "TASK_ID", required_unless_present = "source_id")]
+    task_id: Option<String>,
+    /// Print the entries of this task of another system: metadata.source_id
+    #[arg(
+        long,
+        value_name = "ID",
+        conflicts_with = "task_id",
+        allow_hyphen_values = true
+    )]
+    source_id: Option<String>,
     /// Read the trail that this ref holds, such as refs/remotes/origin/audit [default: the repository's own trail]
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
@@ -69,28 +80,97 @@ impl EntryJson {
 
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
-    let task_id = TaskId::parse(&args.task_id).map_err(|rule| {
-        UsageError(format!(
-            "{} is not a task id: it {rule}",
-            Line(&args.task_id)
-        ))
-    })?;
+    let given = args.task_id.as_deref().map(parse_id).transpose()?;
     let settings = session.settings(Settings::default())?;
     let trail = session.trail_to_read(&settings, args.reference.as_deref())?;
-    let Some(recorded) = trail.find(&task_id)? else {
+    let found = match &args.source_id {
+        Some(source_id) => by_source_id(&trail, source_id)?,
+        None => given.into_iter().collect(),
+    };
+    let named = args.source_id.as_ref().or(args.task_id.as_ref());
+    let mut is_first = true;
+    for task_id in found {
+        if let Some(recorded) = trail.find(&task_id)? {
+            if !std::mem::take(&mut is_first) && !args.raw && !session.output.is_json() {
+                writeln!(session.output)?;
+            }
+            show(args, &trail, &task_id, &recorded, session)?;
+        }
+    }
+    if is_first {
         return Err(failure!(
-            "no entry for {task_id} in the trail {} of {}",
+            "no entry for {} in the trail {} of {}",
+            Line(named.map_or("", String::as_str)),
             trail.reference(),
             trail.common_dir().display()
         ));
-    };
+    }
+    Ok(Exit::Done)
+}
+
+fn parse_id(text: &str) -> Result<TaskId, UsageError> {
+    TaskId::parse(text)
+        .map_err(|rule| UsageError(format!("{} is not a task id: it {rule}", Line(text))))
+}
+
+/// How many attempts in a row may be missing: a system may report only the last ones.
+const GAP: usize = 8;
+
+/// The tasks with this original id: first those whose ids the encoding gives, else whatever the history has.
+fn by_source_id(trail: &Trail, source_id: &str) -> Result<Vec<TaskId>> {
+    let mut found = Vec::new();
+    let sources = shipped().iter().map(|shipped| shipped.name);
+    for mut attempts in candidates(source_id, sources) {
+        let mut missed = 0;
+        while missed < GAP
+            && let Some(task_id) = attempts.next()
+        {
+            let exists = match trail.find(&task_id)? {
+                Some(recorded) => is_of(&recorded.entry, &task_id, source_id),
+                None => false,
+            };
+            if exists && !found.contains(&task_id) {
+                found.push(task_id);
+            }
+            missed = if exists { 0 } else { missed + 1 };
+        }
+    }
+    if found.is_empty() {
+        for logged in trail.history()? {
+            let logged = logged?;
+            if let Ok(task_id) = TaskId::parse(&logged.task_id)
+                && is_of(&logged.entry, &task_id, source_id)
+            {
+                found.push(task_id);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the entry is of the task that another system calls so.
+pub fn is_of(entry: &[u8], task_id: &TaskId, source_id: &str) -> bool {
+    let text = std::str::from_utf8(entry).unwrap_or_default();
+    match source_id_of(text) {
+        Some(found) => found == source_id,
+        None => task_id.as_str() == source_id,
+    }
+}
+
+fn show(
+    args: &Args,
+    trail: &Trail,
+    task_id: &TaskId,
+    recorded: &RecordedEntry,
+    session: &mut Session,
+) -> Result<()> {
     let RecordedEntry {
         path,
         entry,
         commit,
         altered,
         reporter,
-    } = &recorded;
+    } = recorded;
     if *altered {
         session.output.note(format_args!(
             "warning: the tip of {} has different bytes for this entry; this is what its commit added, and `verify` reports what changed it",
@@ -123,5 +203,5 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         let text = String::from_utf8_lossy(entry);
         writeln!(output, "{}", Lines(text.trim_end_matches('\n')))?;
     }
-    Ok(Exit::Done)
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Which settings differ between two readings, by name. Values are not reported: some are secret.
 
 use super::Settings;
+use super::hooks::HOOKS;
 use super::table::{KEYS, POLICY_SETTINGS};
 
 impl Settings {
@@ -20,6 +21,9 @@ impl Settings {
         let mut changed: Vec<_> = changed.collect();
         if self.policy_settings != other.policy_settings {
             changed.push(POLICY_SETTINGS);
+        }
+        if self.hooks != other.hooks {
+            changed.push(HOOKS);
         }
         changed
     }

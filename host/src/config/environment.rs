@@ -102,6 +102,12 @@ impl Environment {
         Some(self.base_dir("XDG_CACHE_HOME", ".cache")?.join(DIRECTORY))
     }
 
+    /// The directory where clients keep what cannot be recorded now.
+    pub fn spool(&self) -> Option<PathBuf> {
+        let spool = self.variables.get("CHIFFON_AUDIT_SPOOL").map(PathBuf::from);
+        spool.filter(|path| !path.as_os_str().is_empty())
+    }
+
     /// The socket of the user's ssh-agent.
     pub fn ssh_agent(&self) -> Option<PathBuf> {
         let socket = self.variables.get("SSH_AUTH_SOCK").map(PathBuf::from);

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use super::hooks::{HOOKS, HookSettings};
 use super::key::{self, Key};
 use super::table::{KEYS, POLICY_SETTINGS};
 use super::value::Value;
@@ -114,8 +115,9 @@ impl Reader<'_> {
                 (None, toml::Value::Table(table)) if name == POLICY_SETTINGS => {
                     self.policy_settings(table)?
                 }
+                (None, toml::Value::Table(table)) if name == HOOKS => self.hooks(table)?,
                 (None, toml::Value::Table(table)) if is_table(&name) => self.table(&name, table)?,
-                (None, _) if name == POLICY_SETTINGS || is_table(&name) => {
+                (None, _) if [POLICY_SETTINGS, HOOKS].contains(&&*name) || is_table(&name) => {
                     return Err(self.wrong(name, "a table"));
                 }
                 (None, _) => {
@@ -145,6 +147,19 @@ impl Reader<'_> {
             self.settings
                 .policy_settings
                 .insert(name.clone(), value.to_owned());
+        }
+        Ok(())
+    }
+
+    fn hooks(&mut self, table: &toml::Table) -> Result<(), ConfigError> {
+        self.check_trust(HOOKS, false)?;
+        let directory = self.path.parent().unwrap_or(Path::new(""));
+        for (name, value) in table {
+            let hook = value.as_table().filter(|_| HookSettings::is_name(name));
+            let Some(hook) = hook.and_then(|table| HookSettings::read(table, directory)) else {
+                return Err(self.wrong(format!("{HOOKS}.{name}"), HookSettings::EXPECTED));
+            };
+            self.settings.hooks.insert(name.clone(), hook);
         }
         Ok(())
     }

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::author::is_author;
 use super::table::KEYS;
 use super::value::{Value, host, span};
-use super::{Layout, Private, Settings, SigningExtent, SigningFailure};
+use super::{Layout, NonFinite, Private, Settings, SigningExtent, SigningFailure, StatusMap};
 
 /// One setting: everything that is known about it.
 pub(super) struct Key {
@@ -111,6 +112,25 @@ pub(super) const NAMES: Form<Vec<String>> = Form::new(
     |value| value.names(),
 );
 
+pub(super) const POINTERS: Form<Vec<String>> = Form::new(
+    "a list of JSON pointers, such as `/metadata/delivered_at`",
+    |value| value.pointers(),
+);
+
+pub(super) const STATUS_MAP: Form<StatusMap> = Form::new(
+    "`common`, or a table from words to statuses or `not_terminal`",
+    |value| value.status_map(),
+);
+
+pub(super) const NON_FINITE: Form<NonFinite> = Form::new("`refuse`, `null` or `string`", |value| {
+    match value.text()? {
+        "refuse" => Some(NonFinite::Refuse),
+        "null" => Some(NonFinite::Null),
+        "string" => Some(NonFinite::String),
+        _ => None,
+    }
+});
+
 pub(super) const HOSTS: Form<Vec<String>> =
     Form::new("a list of host names, with a port or without", |value| {
         value.list()?.into_iter().map(host).collect()
@@ -163,43 +183,9 @@ pub(super) fn variable(name: &str) -> String {
     format!("{PREFIX}{}", name.replace('.', "_").to_ascii_uppercase())
 }
 
-/// Whether a commit can name this text as its author. git splits it at the angle brackets and ends it at the line's
-/// end.
-fn is_author(text: &str) -> bool {
-    let Some((name, rest)) = text.split_once(" <") else {
-        return false;
-    };
-    let Some(email) = rest.strip_suffix('>') else {
-        return false;
-    };
-    let fits = |part: &str| {
-        !part.trim().is_empty()
-            && part.trim() == part
-            && !part.contains(|c: char| c.is_control() || c == '<' || c == '>')
-    };
-    fits(name) && fits(email)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{KEYS, is_author};
-
-    #[test]
-    fn authors_are_what_a_commit_can_hold() {
-        for (text, expected) in [
-            ("Chiffon Audit <audit@example.com>", true),
-            ("é <e>", true),
-            ("Name", false),
-            ("Name <a@b", false),
-            (" <a@b>", false),
-            ("Name <>", false),
-            ("Na<me <a@b>", false),
-            ("Name <a@b>\nauthor X <x@y>", false),
-            ("Name <a@b> <c@d>", false),
-        ] {
-            assert_eq!(is_author(text), expected, "{text}");
-        }
-    }
+    use super::KEYS;
 
     #[test]
     fn a_repository_may_only_say_how_its_trail_looks() {

@@ -8,10 +8,13 @@
 //! repository's file, so it may only set the trail's appearance. There, a setting that names a program, a file, a
 //! key, a token, a limit or a policy is rejected.
 
+mod author;
 mod changes;
 mod checkpoint;
 mod environment;
 mod file;
+mod hooks;
+mod intake;
 mod key;
 mod repository;
 mod service;
@@ -29,6 +32,8 @@ use value::Value;
 
 pub use checkpoint::CheckpointSettings;
 pub use environment::Environment;
+pub use hooks::{HookScheme, HookSettings};
+pub use intake::{IntakeSettings, NonFinite, StatusMap};
 pub use repository::repository_file;
 pub use service::ServiceSettings;
 pub use signing::{Signing, SigningExtent, SigningFailure};
@@ -136,6 +141,10 @@ pub struct Settings {
     pub wait_for_store: Option<Duration>,
     /// Limits for clients of the service.
     pub service: ServiceSettings,
+    /// Webhooks that the service takes, by name.
+    pub hooks: BTreeMap<String, HookSettings>,
+    /// How documents are taken in.
+    pub intake: IntakeSettings,
     /// Limits on a document.
     pub outcome_limits: OutcomeLimits,
     /// Limits on one policy call.
@@ -277,6 +286,9 @@ impl Settings {
         let mut policy_settings = fallback.policy_settings;
         policy_settings.extend(self.policy_settings);
         self.policy_settings = policy_settings;
+        let mut hooks = fallback.hooks;
+        hooks.extend(self.hooks);
+        self.hooks = hooks;
         self.warnings.extend(fallback.warnings);
         self
     }

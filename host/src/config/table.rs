@@ -1,9 +1,9 @@
 //! The table of settings: the one definition of each. Flags, environment variables, files and the reference are made from it.
 
 use super::key::{
-    AUTHOR, EXTENT, FINGERPRINT, HOSTS, Key, LAYOUT, LIMIT, LISTEN, NAMES, ON_FAILURE,
-    ON_POLICY_FAULT, PATH, PROGRAM, SCHEMA_NAME, SPAN, STORE_URL, SWITCH, TIME, TOKENS,
-    WHOLE_SECONDS,
+    AUTHOR, EXTENT, FINGERPRINT, HOSTS, Key, LAYOUT, LIMIT, LISTEN, NAMES, NON_FINITE, ON_FAILURE,
+    ON_POLICY_FAULT, PATH, POINTERS, PROGRAM, SCHEMA_NAME, SPAN, STATUS_MAP, STORE_URL, SWITCH,
+    TIME, TOKENS, WHOLE_SECONDS,
 };
 
 /// The table whose keys belong to the policy and are not checked here.
@@ -48,6 +48,9 @@ pub(super) const KEYS: &[Key] = settings! {
         "statuses" (repository) statuses: NAMES,
             "none",
             "statuses in addition to the four";
+        "status_map" (operator) intake.status_map: STATUS_MAP,
+            "none",
+            "words of other systems for statuses: see [Ids, status words and maps](maps.md)";
         "author" (repository) author: AUTHOR,
             "git's `user`, else `Chiffon Audit <chiffon-audit@localhost>`",
             "author and committer";
@@ -66,6 +69,15 @@ pub(super) const KEYS: &[Key] = settings! {
         "outcome.max_bytes" (operator) outcome_limits.max_bytes: LIMIT,
             "1048576",
             "bytes of a document";
+        "outcome.accept_max_bytes" (operator) intake.accept_max_bytes: LIMIT,
+            "67108864",
+            "bytes of a document that is taken in. If it is larger than `outcome.max_bytes`, its long texts are shortened";
+        "outcome.non_finite" (operator) intake.non_finite: NON_FINITE,
+            "`refuse`",
+            "what happens to NaN, infinities and numbers beyond a double";
+        "outcome.delivery_members" (operator) intake.delivery_members: POINTERS,
+            "none",
+            "members that do not decide whether two outcomes are the same. The first delivery stays";
         "outcome.depth" (operator) outcome_limits.depth: LIMIT,
             "64",
             "how deep a document may nest";

@@ -1,7 +1,10 @@
 //! A setting's value as a file or an environment variable gives it, and the types it can be read as.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use super::StatusMap;
 
 /// A value as its source gives it.
 #[derive(Clone, Copy)]
@@ -77,6 +80,40 @@ impl<'a> Value<'a> {
                 .collect::<Option<_>>()?,
             Value::Variable(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
         })
+    }
+
+    /// Reads pairs of words: a table, or `word=word` separated by commas.
+    pub(super) fn pairs(self) -> Option<BTreeMap<String, String>> {
+        match self {
+            Value::File { value, .. } => {
+                let pairs = value.as_table()?.iter();
+                pairs
+                    .map(|(word, value)| Some((word.clone(), value.as_str()?.to_owned())))
+                    .collect()
+            }
+            Value::Variable(text) => {
+                let pairs = text.split(',').map(|pair| pair.split_once('='));
+                pairs
+                    .map(|pair| {
+                        pair.map(|(word, value)| (word.trim().to_owned(), value.trim().to_owned()))
+                    })
+                    .collect()
+            }
+        }
+    }
+
+    pub(super) fn status_map(self) -> Option<StatusMap> {
+        match self.text() {
+            Some("common") => Some(StatusMap::Common),
+            _ => self.pairs().map(StatusMap::Table),
+        }
+    }
+
+    /// Reads a list of JSON pointers.
+    pub(super) fn pointers(self) -> Option<Vec<String>> {
+        let pointers = self.list()?;
+        let is_pointer = |pointer: &String| pointer.starts_with('/');
+        pointers.iter().all(is_pointer).then_some(pointers)
     }
 
     pub(super) fn names(self) -> Option<Vec<String>> {

@@ -1,12 +1,19 @@
 //! Reads lines of input in a separate thread, so that reading and recording do not wait for each other.
 //!
-//! Holds a bounded part of the input, however long the stream or one of its lines is. Knows nothing of outcomes.
+//! Holds a bounded part of the input, however long the stream or one of its lines is. Also passes each line through the
+//! door, so that mapping and recording do not wait for each other either.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+
+use intake::{Door, Taken};
+
+use super::documents::Documents;
+use crate::outcome::TaskOutcome;
 
 /// A source of lines.
 #[derive(Clone, Debug)]
@@ -47,11 +54,62 @@ pub struct Line {
     pub too_long: bool,
 }
 
+/// One record: a line as the door has taken it in. A line of another system may hold several, or none.
+#[derive(Debug)]
+pub struct Record {
+    /// The number of the line.
+    pub number: u64,
+    /// How many bytes were read for it.
+    pub bytes: usize,
+    /// The line, if it may have to be written as a reject.
+    pub line: Option<Vec<u8>>,
+    /// The record; `None` for a line that is too long.
+    pub taken: Option<Taken>,
+    /// The task id of a line that is too long, if its beginning has one.
+    pub task_id: Option<String>,
+}
+
+/// How lines become records.
+#[derive(Clone)]
+pub struct Reading {
+    /// The door that takes them in.
+    pub door: Arc<Door>,
+    /// Whether records keep their lines.
+    pub keeps_lines: bool,
+}
+
+impl Reading {
+    fn records(&self, line: Line) -> Vec<Record> {
+        let bytes = line.text.len() + 1;
+        if line.too_long {
+            let task_id = TaskOutcome::recover_task_id(&line.text);
+            return vec![Record {
+                number: line.number,
+                bytes,
+                line: None,
+                taken: None,
+                task_id,
+            }];
+        }
+        let kept = self.keeps_lines.then(|| line.text.clone());
+        let taken = self.door.take(line.text);
+        let records = taken.into_iter().enumerate().map(|(index, taken)| Record {
+            number: line.number,
+            // The whole line counts once.
+            bytes: if index == 0 { bytes } else { 0 },
+            line: kept.clone(),
+            taken: Some(taken),
+            task_id: None,
+        });
+        records.collect()
+    }
+}
+
 /// What the thread reports.
 #[derive(Debug)]
 pub enum Event {
-    /// The lines of one read, from the source with this index.
-    Lines(usize, Vec<Line>),
+    /// The records of one read, from the source with this index.
+    Records(usize, Vec<Record>),
     /// The source with this index cannot be read further; the next one follows.
     Unreadable(usize, io::Error),
     /// All sources are read.
@@ -81,17 +139,17 @@ pub fn channel() -> (SyncSender<Event>, Receiver<Event>) {
     sync_channel(AHEAD)
 }
 
-/// Reads all sources one after the other. Lines longer than `max_bytes` are cut.
-pub fn read(sources: Vec<Source>, max_bytes: usize, sender: SyncSender<Event>) {
+/// Reads all sources one after the other. Lines beyond the limits are cut.
+pub fn read(sources: Vec<Source>, reading: Reading, sender: SyncSender<Event>) {
     let told = sender.clone();
     let work = move || {
         // Created here, so that a thread that cannot be started does not report the end before its error.
         let _ending = Ending(sender.clone());
         for (index, source) in sources.iter().enumerate() {
             let result = match source {
-                Source::Stdin => read_one(index, &mut io::stdin().lock(), max_bytes, &sender),
+                Source::Stdin => read_one(index, &mut io::stdin().lock(), &reading, &sender),
                 Source::File(path) => File::open(path)
-                    .and_then(|mut file| read_one(index, &mut file, max_bytes, &sender)),
+                    .and_then(|mut file| read_one(index, &mut file, &reading, &sender)),
             };
             if let Err(error) = result
                 && sender.send(Event::Unreadable(index, error)).is_err()
@@ -113,10 +171,11 @@ pub fn read(sources: Vec<Source>, max_bytes: usize, sender: SyncSender<Event>) {
 fn read_one(
     index: usize,
     input: &mut impl Read,
-    max_bytes: usize,
+    reading: &Reading,
     sender: &SyncSender<Event>,
 ) -> io::Result<()> {
-    let mut splitter = Splitter::new(max_bytes);
+    let door = &reading.door;
+    let mut splitter = Splitter::new(door.accept_max_bytes.max(door.limits.max_bytes));
     let mut chunk = vec![0; CHUNK];
     loop {
         let length = match input.read(&mut chunk) {
@@ -130,35 +189,43 @@ fn read_one(
         } else {
             splitter.push(&chunk[..length], &mut lines);
         }
+        let records: Vec<Record> = lines
+            .into_iter()
+            .flat_map(|line| reading.records(line))
+            .collect();
         // An error means that the receiver is gone: the command is ending.
-        if !lines.is_empty() && sender.send(Event::Lines(index, lines)).is_err() || length == 0 {
+        if !records.is_empty() && sender.send(Event::Records(index, records)).is_err()
+            || length == 0
+        {
             return Ok(());
         }
     }
 }
 
 /// Splits a stream into lines.
-struct Splitter {
+pub(super) struct Splitter {
     max_bytes: usize,
+    documents: Documents,
     number: u64,
     line: Vec<u8>,
     too_long: bool,
 }
 
 /// How much to keep of a line that is too long: enough to find its task id.
-const KEPT: usize = 4 << 10;
+pub(super) const KEPT: usize = 4 << 10;
 
 impl Splitter {
-    fn new(max_bytes: usize) -> Splitter {
+    pub(super) fn new(max_bytes: usize) -> Splitter {
         Splitter {
             max_bytes,
+            documents: Documents::new(max_bytes),
             number: 1,
             line: Vec::new(),
             too_long: false,
         }
     }
 
-    fn push(&mut self, mut bytes: &[u8], lines: &mut Vec<Line>) {
+    pub(super) fn push(&mut self, mut bytes: &[u8], lines: &mut Vec<Line>) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             self.extend(&bytes[..end]);
             self.end_line(lines);
@@ -168,8 +235,9 @@ impl Splitter {
     }
 
     /// Ends the last line, which may lack a newline.
-    fn finish(&mut self, lines: &mut Vec<Line>) {
+    pub(super) fn finish(&mut self, lines: &mut Vec<Line>) {
         self.end_line(lines);
+        self.documents.finish(lines);
     }
 
     fn extend(&mut self, bytes: &[u8]) {
@@ -198,11 +266,12 @@ impl Splitter {
             .all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
         if !is_blank || self.too_long {
             let text = std::mem::take(&mut self.line);
-            lines.push(Line {
+            let line = Line {
                 number: self.number,
                 text,
                 too_long: self.too_long,
-            });
+            };
+            self.documents.push(line, lines);
         }
         self.line.clear();
         self.too_long = false;

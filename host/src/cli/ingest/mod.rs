@@ -2,6 +2,7 @@
 //!
 //! Owns the window of outcomes in flight. Every line gets an answer, in the order of the lines.
 
+mod documents;
 mod lines;
 mod report;
 mod stop;
@@ -10,20 +11,24 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+
+use intake::{Taken, TakenKind};
 
 use super::commit::print_policy_log;
 use super::exit::{Exit, UsageError, cannot_read};
+use super::intake::IntakeFlags;
 use super::output::{Output, warn};
 use super::progress::Progress;
-use super::receipt::reason;
-use super::session::{RecordFlags, Session, outcome_limits};
+use super::receipt::{Changes, reason};
+use super::session::{RecordFlags, Session};
 use super::text;
 use crate::cli::Result;
-use crate::outcome::{TaskOutcome, Violation, counted};
+use crate::outcome::{Violation, counted};
 use crate::policy::Allocation;
 use crate::recorder::{Answer, AnswerKind, Pending, Recorder};
-use lines::{Event, Line, Source};
+use lines::{Event, Reading, Record, Source};
 use report::{IngestReport, LineOrigin};
 use stop::{Signal, Stop};
 
@@ -52,6 +57,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     receipts: Option<PathBuf>,
     #[command(flatten)]
+    intake: IntakeFlags,
+    #[command(flatten)]
     record: RecordFlags,
 }
 
@@ -64,8 +71,9 @@ const WINDOW_BYTES: usize = 16 << 20;
 
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
-    let settings = session.record_settings(&args.record)?;
-    let max_bytes = outcome_limits(&settings)?.max_bytes;
+    let mut settings = session.record_settings(&args.record)?;
+    let door = Arc::new(args.intake.door(&mut settings)?);
+    let max_bytes = door.accept_max_bytes.max(door.limits.max_bytes);
     let files = if args.files.is_empty() {
         vec![PathBuf::from("-")]
     } else {
@@ -113,7 +121,11 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     };
     let (sender, events) = lines::channel();
     let stop = Stop::listen(sender.clone())?;
-    lines::read(sources, max_bytes, sender);
+    let reading = Reading {
+        door,
+        keeps_lines: ingest.report.keeps_rejects(),
+    };
+    lines::read(sources, reading, sender);
     let done = ingest.run(&events, &stop);
     ingest.progress.finish();
     if let Some(warning) = ingest.recorder.trail().take_warning() {
@@ -167,19 +179,36 @@ struct PendingLine {
     bytes: usize,
     /// The line, if it may have to be written as a reject.
     document: Option<Vec<u8>>,
+    changes: Changes,
     answer: PendingAnswer,
 }
 
 enum PendingAnswer {
     Pending(Pending),
     Ready(Answer),
+    /// The task has not ended.
+    NotTerminal {
+        task_id: Option<String>,
+        word: String,
+    },
+}
+
+/// The outcome document of a record.
+fn outcome_of(record: &Record) -> Option<&[u8]> {
+    match record.taken.as_ref()? {
+        Taken {
+            kind: TakenKind::Outcome { document },
+            ..
+        } => Some(document),
+        _ => None,
+    }
 }
 
 impl PendingLine {
     fn is_ready(&self) -> bool {
         match &self.answer {
             PendingAnswer::Pending(pending) => pending.is_ready(),
-            PendingAnswer::Ready(_) => true,
+            PendingAnswer::Ready(_) | PendingAnswer::NotTerminal { .. } => true,
         }
     }
 }
@@ -196,15 +225,14 @@ impl Ingest<'_> {
                 events.try_recv().ok()
             };
             match event {
-                Some(Event::Lines(source, lines)) => {
-                    let texts = lines.iter().map(|line| line.text.as_slice());
-                    self.recorder.expect(texts);
-                    for line in lines {
+                Some(Event::Records(source, records)) => {
+                    self.recorder.expect(records.iter().filter_map(outcome_of));
+                    for record in records {
                         // Lines that are not accepted yet are left for another run.
                         if stop.signal().is_some() {
                             break;
                         }
-                        self.submit(source, line);
+                        self.submit(source, record);
                         self.settle_ready()?;
                     }
                 }
@@ -249,35 +277,61 @@ impl Ingest<'_> {
         Ok(stopped)
     }
 
-    fn submit(&mut self, source: usize, line: Line) {
-        let Line {
+    fn submit(&mut self, source: usize, record: Record) {
+        let Record {
             number,
-            text,
-            too_long,
-        } = line;
-        let bytes = text.len();
-        let answer = if too_long {
-            PendingAnswer::Ready(self.too_long(&text))
-        } else {
-            PendingAnswer::Pending(self.recorder.submit(&text))
+            bytes,
+            line,
+            taken,
+            task_id,
+        } = record;
+        self.bytes_done += bytes as u64;
+        let mut changes = Changes::default();
+        let mut in_flight = 0;
+        let answer = match taken {
+            None => PendingAnswer::Ready(self.too_long(task_id)),
+            Some(taken) => {
+                changes = Changes {
+                    record: taken.place,
+                    repaired: taken.repaired,
+                    shortened: taken.shortened,
+                };
+                match taken.kind {
+                    TakenKind::Outcome { document } => {
+                        in_flight = document.len();
+                        PendingAnswer::Pending(self.recorder.submit(&document))
+                    }
+                    TakenKind::Refused {
+                        task_id, rejection, ..
+                    } => PendingAnswer::Ready(Answer::refused(task_id, rejection.violations)),
+                    TakenKind::NotTerminal { task_id, word } => {
+                        PendingAnswer::NotTerminal { task_id, word }
+                    }
+                    TakenKind::Announced(_) => PendingAnswer::NotTerminal {
+                        task_id: None,
+                        word: "of a task that has begun".to_owned(),
+                    },
+                    TakenKind::Skipped => return self.report.skip(),
+                }
+            }
         };
-        let document = (self.report.keeps_rejects() && !too_long).then_some(text);
         self.window.push_back(PendingLine {
             source,
             number,
-            bytes,
-            document,
+            bytes: in_flight,
+            document: line,
+            changes,
             answer,
         });
-        self.window_bytes += bytes;
+        self.window_bytes += in_flight;
     }
 
-    fn too_long(&self, beginning: &[u8]) -> Answer {
+    fn too_long(&self, task_id: Option<String>) -> Answer {
         let violation = Violation::of_document(format!(
-            "is larger than the limit of {} bytes",
+            "is larger than the limit of {} bytes (setting outcome.accept_max_bytes)",
             self.max_bytes
         ));
-        Answer::refused(TaskOutcome::recover_task_id(beginning), vec![violation])
+        Answer::refused(task_id, vec![violation])
     }
 
     /// Settles answers that are ready, and more until there is room for another line.
@@ -302,10 +356,23 @@ impl Ingest<'_> {
             number,
             bytes,
             document,
+            changes,
             answer,
         } = first;
+        let file = &self.names[source];
+        let origin = LineOrigin {
+            file,
+            line: number,
+            document: document.as_deref(),
+            changes: &changes,
+        };
         let answer = match answer {
             PendingAnswer::Ready(answer) => answer,
+            PendingAnswer::NotTerminal { task_id, word } => {
+                self.report
+                    .not_terminal(task_id.as_deref(), &word, origin, self.output)?;
+                return Ok(());
+            }
             PendingAnswer::Pending(pending) => {
                 if !pending.is_ready() {
                     self.report.flush(self.output)?;
@@ -314,7 +381,6 @@ impl Ingest<'_> {
             }
         };
         self.window_bytes -= bytes;
-        let file = &self.names[source];
         let is_recorded = matches!(
             answer.result,
             AnswerKind::Committed | AnswerKind::AlreadyRecorded
@@ -334,16 +400,7 @@ impl Ingest<'_> {
                 }
             });
         }
-        self.report.add(
-            &answer,
-            LineOrigin {
-                file,
-                line: number,
-                document: document.as_deref(),
-            },
-            self.output,
-        )?;
-        self.bytes_done += bytes as u64 + 1;
+        self.report.add(&answer, origin, self.output)?;
         self.progress
             .reach(self.bytes_done, self.report.lines(), "outcomes");
         Ok(())

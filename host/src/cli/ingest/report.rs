@@ -11,7 +11,7 @@ use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError};
 use crate::cli::failure::Context as _;
 use crate::cli::output::{GOOD, Output, SCHEMA, paint, write_object};
-use crate::cli::receipt::Receipt;
+use crate::cli::receipt::{Changes, Receipt};
 use crate::outcome::digest::hex;
 use crate::recorder::{Answer, AnswerKind};
 
@@ -38,6 +38,8 @@ pub struct LineOrigin<'a> {
     pub line: u64,
     /// The text of the line.
     pub document: Option<&'a [u8]>,
+    /// How the line was changed before it was recorded.
+    pub changes: &'a Changes,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,6 +51,12 @@ struct Tally {
     unavailable: u64,
     /// How many of the committed outcomes are unsigned.
     unsigned: u64,
+    /// How many records are about tasks that have not ended.
+    not_terminal: u64,
+    /// How many records the map does not take.
+    skipped: u64,
+    /// How many documents were repaired or shortened.
+    changed: u64,
 }
 
 /// A reject: the receipt, and the line as it was read.
@@ -75,6 +83,15 @@ struct Summary {
     /// How many of the committed outcomes could not be signed.
     #[serde(skip_serializing_if = "is_zero")]
     unsigned: u64,
+    /// How many records are about tasks that have not ended: nothing is recorded of them.
+    #[serde(skip_serializing_if = "is_zero")]
+    not_terminal: u64,
+    /// How many records the map does not take.
+    #[serde(skip_serializing_if = "is_zero")]
+    skipped: u64,
+    /// How many documents were repaired or shortened; their receipts say where.
+    #[serde(skip_serializing_if = "is_zero")]
+    changed: u64,
     seconds: f64,
     /// The signal that stopped the reading before the end of the input.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,7 +143,12 @@ impl IngestReport {
     ) -> Result<()> {
         self.tally.count(answer.result);
         self.tally.unsigned += u64::from(answer.unsigned);
-        let receipt = || Receipt::new(answer).at(origin.file, origin.line);
+        self.tally.changed += u64::from(origin.changes.sentence().is_some());
+        let receipt = || {
+            Receipt::new(answer)
+                .at(origin.file, origin.line)
+                .changed(origin.changes)
+        };
         let is_recorded = matches!(
             answer.result,
             AnswerKind::Committed | AnswerKind::AlreadyRecorded
@@ -149,6 +171,29 @@ impl IngestReport {
             Receipts::File(file) => file.write(&receipt())?,
         }
         Ok(())
+    }
+
+    /// Counts a record that the map does not take.
+    pub fn skip(&mut self) {
+        self.tally.skipped += 1;
+    }
+
+    /// Counts a task that has not ended, and writes its receipt.
+    pub fn not_terminal(
+        &mut self,
+        task_id: Option<&str>,
+        word: &str,
+        origin: LineOrigin<'_>,
+        output: &mut Output,
+    ) -> Result<()> {
+        self.tally.not_terminal += 1;
+        let receipt = Receipt::not_terminal(task_id, word);
+        let receipt = receipt.at(origin.file, origin.line).changed(origin.changes);
+        match &mut self.receipts {
+            Receipts::None => Ok(()),
+            Receipts::Stdout => Ok(output.object(&receipt)?),
+            Receipts::File(file) => file.write(&receipt),
+        }
     }
 
     /// Flushes the answers added so far.
@@ -213,6 +258,9 @@ impl IngestReport {
             conflicting,
             unavailable,
             unsigned,
+            not_terminal,
+            skipped,
+            changed,
         } = self.tally;
         if output.is_json() {
             let summary = Summary {
@@ -223,6 +271,9 @@ impl IngestReport {
                 conflicting,
                 unavailable,
                 unsigned,
+                not_terminal,
+                skipped,
+                changed,
                 seconds,
                 interrupted,
             };
@@ -240,6 +291,9 @@ impl IngestReport {
             (conflicting, "conflicting"),
             (unavailable, "unavailable"),
             (unsigned, "of them unsigned"),
+            (not_terminal, "not terminal"),
+            (skipped, "skipped"),
+            (changed, "repaired or shortened"),
         ];
         for (count, word) in others.into_iter().filter(|(count, _)| *count > 0) {
             line.push_str(&format!(", {count} {word}"));

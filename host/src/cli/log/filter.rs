@@ -6,11 +6,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::exit::UsageError;
+use super::super::show::is_of;
 use super::super::text::Line;
 use super::super::time::{self, Bound};
 use super::Args;
 use crate::clock::Timestamp;
-use crate::outcome::{self, Reporter, TaskStatus};
+use crate::outcome::{self, Reporter, TaskId, TaskStatus};
 use crate::store;
 use crate::trail::LoggedEntry;
 
@@ -134,6 +135,9 @@ impl<'a> Filter<'a> {
         if !any(&self.args.reporter, reporter) {
             return false;
         }
+        if !self.args.source_id.is_empty() && !self.is_of_source(logged) {
+            return false;
+        }
         if !self.reads {
             return true;
         }
@@ -156,6 +160,14 @@ impl<'a> Filter<'a> {
                     .any(|service| any(&self.args.service, Some(service))))
             && self.since.is_none_or(|since| since <= time)
             && self.until.is_none_or(|until| time <= until)
+    }
+
+    fn is_of_source(&self, logged: &LoggedEntry) -> bool {
+        let Ok(task_id) = TaskId::parse(&logged.task_id) else {
+            return false;
+        };
+        let mut wanted = self.args.source_id.iter();
+        wanted.any(|source_id| is_of(&logged.entry, &task_id, source_id))
     }
 
     /// The part of the filter that a store can evaluate; [`Filter::matches`] checks the rest.

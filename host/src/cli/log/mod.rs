@@ -49,6 +49,9 @@ pub struct Args {
     /// Only tasks of agents in this pool
     #[arg(long, value_name = "NAME")]
     agent_pool: Vec<String>,
+    /// Only tasks that another system calls so: metadata.source_id
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    source_id: Vec<String>,
     /// Only outcomes from this reporter, as the commit names it
     #[arg(long, value_name = "NAME")]
     reporter: Vec<String>,

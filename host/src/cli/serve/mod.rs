@@ -3,6 +3,7 @@
 //! Owns the process: settings, signals, notifications to systemd, and the order of startup and shutdown.
 
 mod checkpoint_job;
+mod hooks;
 mod log;
 mod memory;
 mod parts;

@@ -9,11 +9,13 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::checkpoint_job::{CheckpointJob, prepare_checkpoints};
+use super::hooks::hooks;
 use super::proving::proving;
 use super::reload::Reload;
 use crate::checkpoint::Witnesses;
 use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::failure::failure;
+use crate::cli::intake::{delivery, door};
 use crate::cli::session::{
     Session, engine, outcome_limits, policy_in_force, policy_limits, read_secret, separate_ref_note,
 };
@@ -104,7 +106,7 @@ pub fn gather(
         .transpose()?;
     let policy_with_settings = policy_in_force(&trail, settings, Allocation::Pooling, None)?;
     let document_limits = outcome_limits(settings)?;
-    let limits = service_limits(settings, &document_limits);
+    let limits = service_limits(settings, &document_limits)?;
     let reload = Reload::new(flags.clone(), settings, session);
     let options = orchestrator::Options {
         recorder: recorder::Options {
@@ -112,6 +114,7 @@ pub fn gather(
             limits: document_limits,
             settings: PolicySettings::default(),
             secret,
+            delivery: delivery(settings)?,
         },
         policy_with_settings,
         load_policy: load_policy(flags, session),
@@ -176,7 +179,9 @@ fn listen(listen_text: &str) -> Result<Listen, UsageError> {
 }
 
 /// The limits for clients, from the settings.
-pub fn service_limits(settings: &Settings, documents: &outcome::Limits) -> Limits {
+pub fn service_limits(settings: &Settings, documents: &outcome::Limits) -> Result<Limits> {
+    let door = door(settings)?;
+    let hooks = Arc::new(hooks(settings)?);
     let token = TokenLimits {
         rate: settings.token_rate,
         bytes: settings.token_bytes,
@@ -193,7 +198,9 @@ pub fn service_limits(settings: &Settings, documents: &outcome::Limits) -> Limit
     // The most that a semaphore can count.
     let count = |setting, default| number(setting, default).min(1 << 24);
     let connections = count(settings.connections, default.connections);
-    Limits {
+    Ok(Limits {
+        door: Arc::new(door),
+        hooks,
         connections,
         connections_per_peer: count(
             settings.connections_per_peer,
@@ -209,7 +216,7 @@ pub fn service_limits(settings: &Settings, documents: &outcome::Limits) -> Limit
         token,
         access_log,
         ..default
-    }
+    })
 }
 
 /// The repository's trail. If there is none, begins one on a separate ref, because a service leaves work trees alone.

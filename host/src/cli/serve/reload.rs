@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::parts::{self, DRAIN};
+use crate::cli::intake::delivery;
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::{Failure, Result};
 use crate::config::{Environment, Settings, repository_file};
 use crate::http::{Gate, Limits, Listen, Tokens};
 use crate::orchestrator::{Orchestrator, RequestedPolicy};
 use crate::outcome;
+use crate::recorder::Delivery;
 use crate::store::StoreUrl;
 
 /// The settings, now and at startup.
@@ -24,7 +26,7 @@ pub struct Reload {
 }
 
 /// The settings that take effect without a restart, by name, or by prefix if it ends with a dot.
-const LIVE: [&str; 17] = [
+const LIVE: [&str; 19] = [
     "policy.",
     "tokens",
     "tokens_file",
@@ -42,6 +44,8 @@ const LIVE: [&str; 17] = [
     "outcome.",
     "statuses",
     "store.keep_turned_down",
+    "status_map",
+    "hooks",
 ];
 
 fn is_live(name: &str) -> bool {
@@ -57,6 +61,7 @@ struct ReloadedSettings {
     tokens: Tokens,
     limits: Limits,
     documents: outcome::Limits,
+    delivery: Delivery,
     notes: Vec<String>,
 }
 
@@ -107,6 +112,7 @@ impl Reload {
         let tokens_changed = gate.change_tokens(read.tokens);
         // First what decides: a document that comes under wider rules is not refused by the former.
         orchestrator.set_limits(read.documents);
+        orchestrator.set_delivery(read.delivery);
         gate.change_limits(read.limits);
         orchestrator.retire_turned_down(read.settings.turned_down_retention);
         orchestrator.set_on_policy_fault(parts::on_policy_fault(&read.settings));
@@ -149,8 +155,9 @@ impl Reload {
         }
         let documents = outcome_limits(&settings)?;
         Ok(ReloadedSettings {
-            limits: parts::service_limits(&settings, &documents),
+            limits: parts::service_limits(&settings, &documents)?,
             documents,
+            delivery: delivery(&settings)?,
             settings,
             tokens,
             notes,

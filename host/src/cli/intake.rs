@@ -1,0 +1,139 @@
+//! How the commands that record take documents in: the flags, and the door that flags and settings make.
+
+use crate::cli::Result;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use intake::map::shipped;
+use intake::treat::NonFinite;
+use intake::words::{Meaning, StatusMap, meaning_of};
+use intake::{ACCEPT_MAX_BYTES, Door, Map};
+
+use super::exit::{UsageError, cannot_read};
+use super::session::outcome_limits;
+use super::text::Line;
+use crate::config::{self, Settings};
+use crate::recorder::Delivery;
+
+/// Options for documents of other systems.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Intake options")]
+pub struct IntakeFlags {
+    /// Take any text as a task id and encode it; the original is kept as metadata.source_id
+    #[arg(long)]
+    encode_ids: bool,
+    /// Read documents of another system, with this map
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    map: Option<PathBuf>,
+    /// Read documents of another system, with a map of this program: airflow, argo, claude-code, cloudevents, dagster,
+    /// github, langgraph, openai-agents, openlineage, prefect or temporal
+    #[arg(long, value_name = "NAME")]
+    from: Option<String>,
+}
+
+impl IntakeFlags {
+    /// The door that these flags and the settings make. The settings learn whether the map's system repeats itself.
+    pub fn door(&self, settings: &mut Settings) -> Result<Door> {
+        let map = match (&self.map, &self.from) {
+            (Some(path), _) => Some(load(path)?),
+            (None, Some(name)) => Some(named(name)?),
+            (None, None) => None,
+        };
+        let echoing = map.iter().filter(|map| map.echoes());
+        settings
+            .intake
+            .echoing
+            .extend(echoing.map(|map| map.source.clone()));
+        Ok(Door {
+            encodes_ids: self.encode_ids,
+            map: map.map(Arc::new),
+            ..door(settings)?
+        })
+    }
+}
+
+/// The door that the settings make, for documents of our own shape.
+pub fn door(settings: &Settings) -> Result<Door> {
+    let given = &settings.intake;
+    let accept = given.accept_max_bytes;
+    Ok(Door {
+        limits: outcome_limits(settings)?,
+        encodes_ids: false,
+        status_map: given
+            .status_map
+            .as_ref()
+            .map(status_map)
+            .transpose()?
+            .map(Arc::new),
+        map: None,
+        non_finite: match given.non_finite {
+            None | Some(config::NonFinite::Refuse) => NonFinite::Refuse,
+            Some(config::NonFinite::Null) => NonFinite::Null,
+            Some(config::NonFinite::String) => NonFinite::String,
+        },
+        accept_max_bytes: accept.map_or(ACCEPT_MAX_BYTES, |bytes| {
+            usize::try_from(bytes).unwrap_or(usize::MAX)
+        }),
+    })
+}
+
+fn status_map(given: &config::StatusMap) -> Result<StatusMap, UsageError> {
+    let table = match given {
+        config::StatusMap::Common => return Ok(StatusMap::common()),
+        config::StatusMap::Table(table) => table,
+    };
+    let mut map = StatusMap::new("status_map", false);
+    for (word, meaning) in table {
+        let meaning = meaning_of(meaning).filter(|meaning| *meaning != Meaning::Announced);
+        let Some(meaning) = meaning else {
+            let says = format!(
+                "setting status_map: {} must lead to a status or to `not_terminal`",
+                Line(word)
+            );
+            return Err(UsageError(says));
+        };
+        map.add(word, meaning);
+    }
+    Ok(map)
+}
+
+/// What does not decide whether two outcomes are the same.
+pub fn delivery(settings: &Settings) -> Result<Delivery, UsageError> {
+    let members = settings
+        .intake
+        .delivery_members
+        .as_deref()
+        .unwrap_or_default();
+    let own = shipped()
+        .iter()
+        .filter(|shipped| shipped.text.contains("\necho = true"));
+    let own = own.map(|shipped| shipped.name.to_owned());
+    let echoing = own.chain(settings.intake.echoing.iter().cloned());
+    Delivery::new(members, echoing.collect()).map_err(|pointer| {
+        UsageError(format!(
+            "setting outcome.delivery_members: {} is not a pointer to a member that may differ",
+            Line(&pointer)
+        ))
+    })
+}
+
+/// The map in a file.
+pub fn load(path: &Path) -> Result<Map> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| cannot_read("the map", path, error))?;
+    Ok(Map::parse(&text).map_err(|error| UsageError(format!("{}: {error}", path.display())))?)
+}
+
+/// The map of this program with this name.
+pub fn named(name: &str) -> Result<Map, UsageError> {
+    let found = shipped().iter().find(|shipped| shipped.name == name);
+    found.map(intake::map::Shipped::map).ok_or_else(|| {
+        let names: Vec<_> = shipped().iter().map(|shipped| shipped.name).collect();
+        UsageError(format!(
+            "--from {}: use one of {}",
+            Line(name),
+            names.join(", ")
+        ))
+    })
+}

@@ -1,0 +1,62 @@
+//! The webhooks that the service takes, with their secrets and maps.
+
+use crate::cli::Result;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::cli::exit::{UsageError, cannot_read};
+use crate::cli::intake::{load, named};
+use crate::config::{HookScheme, HookSettings, Settings};
+use crate::http::{Hook, Scheme};
+
+/// All webhooks, by name.
+pub fn hooks(settings: &Settings) -> Result<BTreeMap<String, Hook>> {
+    let hooks = settings.hooks.iter();
+    hooks
+        .map(|(name, given)| Ok((name.clone(), hook(name, given)?)))
+        .collect()
+}
+
+fn hook(name: &str, given: &HookSettings) -> Result<Hook> {
+    let map = match given.map.as_deref() {
+        None => None,
+        Some(map) if map.contains(['.', '/']) => Some(Arc::new(load(Path::new(map))?)),
+        Some(map) => Some(Arc::new(named(map)?)),
+    };
+    let path = &given.secret_file;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| cannot_read("the secret", path, error))?;
+    let secrets = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let secrets: Option<Vec<Vec<u8>>> = secrets
+        .map(|secret| decoded(given.scheme, secret))
+        .collect();
+    let secrets = secrets.filter(|secrets| !secrets.is_empty());
+    let secrets = secrets.ok_or_else(|| {
+        UsageError(format!(
+            "setting hooks.{name}: {} must hold a secret on each line; one of Standard Webhooks is `whsec_` and base64",
+            path.display()
+        ))
+    })?;
+    Ok(Hook {
+        scheme: match given.scheme {
+            HookScheme::StandardWebhooks => Scheme::StandardWebhooks,
+            HookScheme::GitHub => Scheme::GitHub,
+            HookScheme::GitLab => Scheme::GitLab,
+        },
+        secrets,
+        map,
+    })
+}
+
+fn decoded(scheme: HookScheme, secret: &str) -> Option<Vec<u8>> {
+    match scheme {
+        HookScheme::StandardWebhooks => STANDARD
+            .decode(secret.strip_prefix("whsec_").unwrap_or(secret))
+            .ok(),
+        HookScheme::GitHub | HookScheme::GitLab => Some(secret.as_bytes().to_vec()),
+    }
+}
