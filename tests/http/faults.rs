@@ -40,7 +40,7 @@ fn clients_that_send_too_much_or_nothing_do_no_harm() {
     );
     // A client that asks first gets this answer, and sends nothing.
     let mut asking = host.served.connect();
-    let head = "POST /api/v1/outcomes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10000000\r\nExpect: 100-continue\r\n\r\n";
+    let head = "POST /api/v1/outcomes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100000000\r\nExpect: 100-continue\r\n\r\n";
     asking.write_all(head.as_bytes()).unwrap();
     asking.read_exact(&mut status).unwrap();
     assert!(

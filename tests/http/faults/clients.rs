@@ -47,7 +47,9 @@ fn what_is_no_request_of_ours_is_answered_as_such_and_takes_nothing_in() {
     for (path, kind, body, status, word) in [
         ("/api/v1/outcomes", json, "{", 400, "malformed"),
         ("/api/v1/outcomes", json, "", 400, "malformed"),
-        ("/api/v1/outcomes", json, "\u{feff}{}", 400, "malformed"),
+        // A byte order mark is no part of the document.
+        ("/api/v1/outcomes", json, "\u{feff}{", 400, "malformed"),
+        ("/api/v1/outcomes", json, "\u{feff}{}", 422, "refused"),
         ("/api/v1/outcomes", json, "null", 422, "refused"),
         (
             "/api/v1/outcomes",
@@ -114,7 +116,7 @@ fn what_is_no_request_of_ours_is_answered_as_such_and_takes_nothing_in() {
             "{body}"
         );
     }
-    let packed = ["Content-Type: application/json", "Content-Encoding: gzip"];
+    let packed = ["Content-Type: application/json", "Content-Encoding: br"];
     let answer = host
         .served
         .send("POST", "/api/v1/outcomes", &packed, b"\x1f\x8b");
@@ -145,7 +147,13 @@ fn what_is_no_request_of_ours_is_answered_as_such_and_takes_nothing_in() {
         let answer = read_answer(stream).unwrap();
         assert!([0, 400].contains(&answer.status), "{answer:?}");
     }
-    assert_eq!(host.get("/api/v1/tasks/x").status, 404);
+    let task = host.until("/api/v1/tasks/x", |task| {
+        let submissions = task["submissions"].as_array().unwrap();
+        submissions
+            .iter()
+            .all(|submission| submission["state"] == "refused")
+    });
+    assert_eq!(task["status"], Value::Null, "{task}");
     assert_eq!(host.get("/api/v1/trail").json()["backlog"]["pending"], 0);
     host.commit("after", "completed");
     assert_eq!(host.entries(), 1);

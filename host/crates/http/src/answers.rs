@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::doors::text_of;
 use super::problem::{FieldError, Kind, Problem, fields};
 use outcome::Cause;
 use service::orchestrator::{self, Orchestrator};
@@ -114,9 +115,17 @@ pub struct Receipt {
     differs: bool,
     #[serde(flatten)]
     current: CurrentState,
+    /// Pointers to values of the document that were repaired before it was accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    repaired: Vec<String>,
 }
 
 impl Receipt {
+    /// The receipt for a document that was refused and kept.
+    pub fn kept(receipt: &orchestrator::Receipt, reference: &str) -> Receipt {
+        Receipt::new(receipt, &receipt.state, reference, &HashSet::new())
+    }
+
     /// The receipt for an accepted submission in this state.
     fn new(
         receipt: &orchestrator::Receipt,
@@ -132,8 +141,39 @@ impl Receipt {
             repeated: receipt.repeated,
             differs: receipt.differs,
             current: CurrentState::of(state, Some(reference)).unsigned_among(unsigned),
+            repaired: Vec::new(),
         }
     }
+}
+
+/// The status and body of the answer about one submission of several.
+pub fn status_and_body(
+    receipt: &orchestrator::Receipt,
+    state: &State,
+    reference: &str,
+    unsigned: &HashSet<String>,
+) -> (StatusCode, String) {
+    let shown = Receipt::new(receipt, state, reference, unsigned);
+    let problem = match state {
+        State::Committed { .. } => return (StatusCode::OK, text_of(&shown)),
+        State::Pending { .. } | State::Blocked { .. } => {
+            return (StatusCode::ACCEPTED, text_of(&shown));
+        }
+        State::Conflicting { reason, .. } => Problem {
+            receipt: Some(Box::new(shown)),
+            ..Problem::with_detail(Kind::Conflicting, reason.clone())
+        },
+        State::Refused {
+            violations, reason, ..
+        } => Problem {
+            errors: fields(violations),
+            detail: reason.clone(),
+            receipt: Some(Box::new(shown)),
+            ..Problem::new(Kind::Refused)
+        },
+    };
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, text_of(&problem))
 }
 
 /// The answer to a submission: 202 while it is open, 200 once it is committed, and a problem if it ended otherwise.
@@ -142,8 +182,12 @@ pub fn submitted(
     state: &State,
     reference: &str,
     unsigned: &HashSet<String>,
+    repaired: Vec<String>,
 ) -> Response {
-    let shown = Receipt::new(receipt, state, reference, unsigned);
+    let shown = Receipt {
+        repaired,
+        ..Receipt::new(receipt, state, reference, unsigned)
+    };
     let status = match state {
         State::Committed { .. } => StatusCode::OK,
         State::Pending { .. } | State::Blocked { .. } => StatusCode::ACCEPTED,
@@ -177,7 +221,7 @@ pub fn submitted(
 
 /// A submission and its current state.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Told)]
+#[schema(as = DoorAnswer)]
 pub struct SubmissionInfo {
     sequence: i64,
     /// `outcome` or `work-result`.

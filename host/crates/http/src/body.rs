@@ -49,7 +49,7 @@ fn media_type(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Whether the media type names no other encoding of characters than UTF-8.
-fn is_utf8(headers: &HeaderMap) -> bool {
+pub fn is_utf8(headers: &HeaderMap) -> bool {
     let parameters = media_type(headers).unwrap_or_default().split(';').skip(1);
     let mut charsets = parameters
         .filter_map(|parameter| parameter.split_once('='))
@@ -85,6 +85,13 @@ const IN_WINDOW: usize = 64 << 10;
 pub struct Body {
     bytes: Bytes,
     _reservation: Option<Reservation>,
+}
+
+impl Body {
+    /// The bytes, which are shared and not copied.
+    pub fn bytes(&self) -> Bytes {
+        self.bytes.clone()
+    }
 }
 
 impl std::ops::Deref for Body {

@@ -11,6 +11,7 @@ mod body;
 mod budget;
 mod connection;
 mod current;
+mod doors;
 mod etag;
 mod events;
 mod front;
@@ -32,6 +33,7 @@ mod submit;
 mod task;
 mod tokens;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -42,6 +44,7 @@ use tokio::sync::watch;
 
 pub use allowance::TokenLimits;
 pub use answers::{ListedSubmission, Submission as TaskSubmission};
+pub use doors::{Hook, Scheme};
 pub use listen::{Listen, Listener};
 pub use openapi::text as openapi;
 pub use proof::{NoProof, Prove};
@@ -88,6 +91,10 @@ pub struct Limits {
     pub token: TokenLimits,
     /// Whether to log a line for each request.
     pub access_log: bool,
+    /// How documents are taken in.
+    pub door: Arc<intake::Door>,
+    /// Webhooks, by name.
+    pub hooks: Arc<BTreeMap<String, Hook>>,
 }
 
 impl Default for Limits {
@@ -110,6 +117,8 @@ impl Default for Limits {
             grace: Duration::from_secs(10),
             token: TokenLimits::default(),
             access_log: true,
+            door: Arc::default(),
+            hooks: Arc::default(),
         }
     }
 }
@@ -138,6 +147,8 @@ struct App {
     /// Memory for answers that are not sent yet.
     answers: Budget,
     queries: Slots,
+    /// The answers to webhooks.
+    deliveries: doors::Deliveries,
     prove: Option<Prove>,
     close: watch::Receiver<bool>,
 }
@@ -234,6 +245,7 @@ impl Gate {
             uploads: Budget::new(UPLOADS, None),
             answers: self.answers.clone(),
             queries: Slots::new(limits.queries),
+            deliveries: doors::Deliveries::default(),
             prove: self.prove.clone(),
             close: self.close.clone(),
             limits: self.limits.clone(),
@@ -408,9 +420,15 @@ impl Service {
 
 fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/api/v1/outcomes", post(submit::outcome))
+        .route("/api/v1/outcomes", post(doors::outcomes))
+        .route("/api/v1/lineage", post(doors::lineage))
+        .route("/api/v1/hooks/{name}", post(doors::hook))
+        .route(
+            "/api/v1/cloudevents",
+            post(doors::cloudevents).options(doors::handshake),
+        )
         .route("/api/v1/work-results", post(submit::work_result))
-        .route("/api/v1/tasks", post(submit::plan))
+        .route("/api/v1/tasks", get(doors::by_source_id).post(submit::plan))
         .route("/api/v1/tasks/{id}", get(task::task))
         .route("/api/v1/tasks/{id}/entry", get(task::entry))
         .route("/api/v1/tasks/{id}/proof", get(proof::proof))

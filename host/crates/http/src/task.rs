@@ -32,6 +32,9 @@ pub struct TaskInfo {
     conflicts: u64,
     plan: Option<PlanInfo>,
     finished: Option<Finished>,
+    /// What was planned after the task had ended. It changes nothing about the task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    planned_late: Option<PlannedLate>,
     /// The entry, if the task is recorded.
     recorded: Option<RecordedEntry>,
     // The last member: they follow when the others are written.
@@ -54,6 +57,15 @@ pub struct PlanInfo {
     metadata: Option<Box<serde_json::value::RawValue>>,
     created_at: String,
     revision: i64,
+}
+
+/// A plan that arrived after its task had ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PlannedLate {
+    arrived_at: String,
+    /// The plan as it was sent.
+    #[schema(value_type = Object)]
+    plan: Box<serde_json::value::RawValue>,
 }
 
 /// How a task ended.
@@ -212,6 +224,19 @@ impl TaskStream {
         let state = self.state(recorded.as_ref(), &states).await?;
         let recorded = RecordedEntry::all(&app.orchestrator, recorded.into_iter().collect()).await;
         let finished = task.as_ref().and_then(|task| task.finished.clone());
+        let late = match &finished {
+            Some(_) => store
+                .late_plan(task_id)
+                .await
+                .map_err(|error| Problem::store(&error))?,
+            None => None,
+        };
+        let planned_late = late.and_then(|late| {
+            Some(PlannedLate {
+                arrived_at: late.arrived_at.to_rfc3339(),
+                plan: serde_json::value::RawValue::from_string(late.text.trim().to_owned()).ok()?,
+            })
+        });
         let info = TaskInfo {
             schema: SCHEMA,
             task_id: task_id.to_string(),
@@ -222,6 +247,7 @@ impl TaskStream {
                 status: finished.status,
                 at: finished.at.to_rfc3339(),
             }),
+            planned_late,
             recorded: recorded.into_iter().next(),
             submissions: Vec::new(),
         };

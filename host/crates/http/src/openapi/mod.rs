@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::problem::Problem;
-use super::{App, audit, events, operate, policy, proof, submissions, submit, task};
+use super::{App, audit, doors, events, operate, policy, proof, submissions, submit, task};
 use outcome::Statuses;
 
 #[derive(OpenApi)]
@@ -24,7 +24,12 @@ use outcome::Statuses;
         license(name = "Apache-2.0 OR MIT")
     ),
     paths(
-        submit::outcome,
+        doors::outcomes,
+        doors::lineage,
+        doors::cloudevents,
+        doors::handshake,
+        doors::hook,
+        doors::by_source_id,
         submit::work_result,
         submit::plan,
         task::task,
@@ -176,6 +181,8 @@ fn bound(path: &str, parameter: &mut Value) {
         "status" => json!({"type": "string", "pattern": "^[a-z0-9_-]{1,32}$"}),
         "reporter" => json!({"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"}),
         "since" | "until" => json!({"type": "string", "pattern": documents::TIME}),
+        "ids" => json!({"type": "string", "enum": ["encode"]}),
+        "source_id" | "source" => json!({"type": "string", "minLength": 1, "maxLength": 4096}),
         "wait" => json!({"type": "string", "enum": ["committed", "accepted"]}),
         "state" => json!({"type": "string", "pattern": documents::STATES}),
         "cursor" if path.ends_with("/submissions") => {

@@ -1,0 +1,271 @@
+//! Accepts what a door has taken in, and `POST /api/v1/outcomes`.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::{Extension, FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use futures_util::stream::{self, StreamExt as _};
+use intake::{Door, Taken, TakenKind};
+
+use super::answer::{Batch, DoorAnswer, respond};
+use super::maps;
+use super::sent::{Sent, Shape};
+use crate::App;
+use crate::answers::{self, Receipt};
+use crate::problem::{Kind, Problem};
+use crate::submit::Wait;
+use service::orchestrator::{AcceptError, Origin, PlanError};
+
+/// How many outcomes of one request are in progress at once. The store makes those that arrive together durable together.
+const TOGETHER: usize = 256;
+
+/// The most documents in one request.
+const MAX_DOCUMENTS: usize = 20_000;
+
+/// Submits outcomes: one document, an array, one a line, or as CloudEvents.
+///
+/// Answers 202 as soon as the outcome is durable in the store. With `?wait=committed` or `Prefer: wait=N` it answers
+/// when the entry is durable in git, or reports the current state after that time. Several outcomes are answered one
+/// by one, in order: 207 if not all were taken.
+#[utoipa::path(post, path = "/api/v1/outcomes", tag = "report",
+    request_body(content = Object, content_type = "application/json",
+        description = "An outcome document: `task_id` and `status` are required. Also `application/x-ndjson`, \
+            `application/cloudevents+json` and `application/cloudevents-batch+json`; `Content-Encoding: gzip` or `zstd`."),
+    params(("wait" = Option<String>, Query, description = "`committed`: answer when the entry is durable in git"),
+        ("ids" = Option<String>, Query, description = "`encode`: take any text as a task id, and encode it"),
+        ("from" = Option<String>, Query, description = "The name of a map for documents of another system, such as `airflow`"),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: wait at most N seconds for that")),
+    responses((status = 202, description = "ACCEPTED: durable in the store", body = answers::Receipt),
+        (status = 200, description = "COMMITTED: durable in git", body = answers::Receipt),
+        (status = 207, description = "Of several outcomes some were taken", body = Batch),
+        (status = 409, description = "The task has a different entry", body = Problem)))]
+pub async fn outcomes(
+    State(app): State<Arc<App>>,
+    Extension(origin): Extension<Origin>,
+    AcceptQuery(asked): AcceptQuery,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let (wait, ids, from) = asked?;
+    let mut door = Door {
+        encodes_ids: ids,
+        ..Door::clone(&app.limits.now().door)
+    };
+    door.map = match (from, sent.shape) {
+        (Some(name), _) => {
+            let wrong = || Problem::parameter("from", format!("must be one of {}", maps::names()));
+            Some(maps::named(&name).ok_or_else(wrong)?)
+        }
+        (None, Shape::Event | Shape::Events) => Some(maps::data_of_events()),
+        (None, Shape::Json | Shape::Lines) => None,
+    };
+    let shape = sent.shape;
+    let taken = taken(&door, sent)?;
+    let closed = accept_all(&app, &origin, wait, taken, "skipped").await;
+    Ok(wait.applied(respond(shape, closed)))
+}
+
+/// A report's query parameters. Errors in them are reported only after the body was read, because an earlier answer
+/// could reach a client that is still sending.
+pub struct AcceptQuery(Result<(Wait, bool, Option<String>), Problem>);
+
+impl FromRequestParts<Arc<App>> for AcceptQuery {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        app: &Arc<App>,
+    ) -> Result<AcceptQuery, Infallible> {
+        Ok(AcceptQuery(asked(parts, app)))
+    }
+}
+
+fn asked(parts: &Parts, app: &App) -> Result<(Wait, bool, Option<String>), Problem> {
+    let (wait, others) = Wait::with(app, parts, &["wait", "ids", "from"])?;
+    let (mut ids, mut from) = (false, None);
+    for (name, value) in others {
+        match (name.as_str(), value.as_str()) {
+            ("ids", "encode") => ids = true,
+            ("ids", _) => return Err(Problem::parameter("ids", "must be `encode`")),
+            _ => from = Some(value),
+        }
+    }
+    Ok((wait, ids, from))
+}
+
+/// A record with its place in the request.
+pub struct Placed {
+    /// The line of NDJSON.
+    line: Option<usize>,
+    taken: Taken,
+}
+
+/// Takes in a body.
+pub fn taken(door: &Door, sent: Sent) -> Result<Vec<Placed>, Problem> {
+    let placed = |line| move |taken| Placed { line, taken };
+    if let Some(treated) = sent.treated {
+        return Ok(door
+            .take_treated(treated)
+            .into_iter()
+            .map(placed(None))
+            .collect());
+    }
+    let mut all = Vec::new();
+    match sent.shape {
+        Shape::Lines => {
+            for (index, line) in sent.bytes.split(|byte| *byte == b'\n').enumerate() {
+                if !line.trim_ascii().is_empty() {
+                    all.extend(
+                        door.take(line.to_vec())
+                            .into_iter()
+                            .map(placed(Some(index + 1))),
+                    );
+                }
+            }
+        }
+        Shape::Json if door.map.is_none() && sent.bytes.trim_ascii_start().starts_with(b"[") => {
+            for element in elements(&sent.bytes)? {
+                all.extend(door.take(element).into_iter().map(placed(None)));
+            }
+        }
+        Shape::Json | Shape::Event | Shape::Events => {
+            all.extend(door.take(sent.bytes.to_vec()).into_iter().map(placed(None)));
+        }
+    }
+    if all.len() > MAX_DOCUMENTS {
+        let detail = format!("at most {MAX_DOCUMENTS} documents are accepted in one request");
+        return Err(Problem::with_detail(Kind::TooLarge, detail));
+    }
+    Ok(all)
+}
+
+/// The elements of an array of documents.
+fn elements(body: &[u8]) -> Result<Vec<Vec<u8>>, Problem> {
+    let malformed = |detail: String| Problem::with_detail(Kind::Malformed, detail);
+    let text =
+        std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8".to_owned()))?;
+    // Lone surrogates and the like are put right for each document.
+    let elements: Vec<&serde_json::value::RawValue> = serde_json::from_str(text)
+        .map_err(|error| malformed(format!("the array is not JSON: {error}")))?;
+    Ok(elements
+        .iter()
+        .map(|element| element.get().as_bytes().to_vec())
+        .collect())
+}
+
+/// Takes in one document that was put together here.
+pub fn taken_one(door: &Door, document: Vec<u8>) -> Vec<Placed> {
+    let taken = door.take(document).into_iter();
+    taken.map(|taken| Placed { line: None, taken }).collect()
+}
+
+/// Accepts everything that was taken in, and answers in order. `skipped` is the word for records that the map leaves
+/// out.
+pub async fn accept_all(
+    app: &App,
+    origin: &Origin,
+    wait: Wait,
+    records: Vec<Placed>,
+    skipped: &'static str,
+) -> Vec<DoorAnswer> {
+    let is_one = records.len() == 1;
+    let accepting = records.into_iter().map(|record| async move {
+        let Placed { line, taken } = record;
+        let Taken {
+            place,
+            kind,
+            repaired,
+            shortened,
+        } = taken;
+        let mut answer = accept(app, origin, wait, kind, skipped).await;
+        if !repaired.is_empty() {
+            answer = answer.with("repaired", repaired);
+        }
+        if !shortened.is_empty() {
+            answer = answer.with("shortened", shortened);
+        }
+        match line {
+            Some(line) => answer.with("line", line),
+            None if !is_one => answer.with("record", place),
+            None => answer,
+        }
+    });
+    stream::iter(accepting).buffered(TOGETHER).collect().await
+}
+
+async fn accept(
+    app: &App,
+    origin: &Origin,
+    wait: Wait,
+    kind: TakenKind,
+    skipped: &'static str,
+) -> DoorAnswer {
+    let document = match kind {
+        TakenKind::Outcome { document } => document,
+        TakenKind::Announced(plan) => return announce(app, &plan).await,
+        TakenKind::NotTerminal { task_id, word } => {
+            let reason = format!("the state {word} is not terminal");
+            return DoorAnswer::of("not-terminal", Some(reason)).with("task_id", task_id);
+        }
+        TakenKind::Skipped => return DoorAnswer::of(skipped, None),
+        TakenKind::Refused {
+            document,
+            rejection,
+            ..
+        } => {
+            let mut problem = Problem::rejection(&rejection, b"{}");
+            if let Some(document) = document {
+                problem.receipt = kept(app, origin, &document).await;
+            }
+            return DoorAnswer::problem(problem);
+        }
+    };
+    match app.orchestrator.accept(&document, origin.clone()).await {
+        Ok(receipt) => {
+            let state = crate::submit::settled(app, wait, &receipt).await;
+            let unsigned = match &state {
+                store::State::Committed { commit, .. } => {
+                    app.orchestrator.unsigned(vec![commit.clone()]).await
+                }
+                _ => HashSet::new(),
+            };
+            let trail_ref = app.orchestrator.trail_ref();
+            let answer = answers::status_and_body(&receipt, &state, &trail_ref, &unsigned);
+            DoorAnswer::submitted(receipt.task_id.to_string(), answer)
+        }
+        Err(error) => {
+            let mut problem = Problem::accept(&error, &document);
+            if matches!(error, AcceptError::Refused(_)) {
+                problem.receipt = kept(app, origin, &document).await;
+            }
+            DoorAnswer::problem(problem)
+        }
+    }
+}
+
+/// Keeps a document that was refused. Returns its receipt, if its task id could be read.
+async fn kept(app: &App, origin: &Origin, document: &[u8]) -> Option<Box<Receipt>> {
+    let kept = app
+        .orchestrator
+        .keep_refused(document, origin.clone())
+        .await;
+    kept.map(|kept| Box::new(Receipt::kept(&kept, &app.orchestrator.trail_ref())))
+}
+
+/// Notes a task that has begun. One that has ended already is left as it is: events may arrive in any order.
+async fn announce(app: &App, plan: &[u8]) -> DoorAnswer {
+    match app.orchestrator.plan(plan).await {
+        Ok(task) => DoorAnswer::of("announced", None).with("task_id", task.plan.task_id.as_str()),
+        Err(PlanError::Finished { status }) if app.orchestrator.plan_late(plan).await.is_ok() => {
+            let reason = format!("planned late: the task has ended already ({status})");
+            DoorAnswer::of("announced", Some(reason))
+        }
+        Err(PlanError::Finished { status }) => DoorAnswer::of(
+            "announced",
+            Some(format!("the task has ended already ({status})")),
+        ),
+        Err(error) => DoorAnswer::problem(Problem::plan(&error, plan)),
+    }
+}

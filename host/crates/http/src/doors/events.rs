@@ -1,0 +1,137 @@
+//! CloudEvents over HTTP (the HTTP protocol binding 1.0.2 and the webhook specification): binary, structured and batch
+//! mode, and the handshake.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, Request, State};
+use axum::extract::{FromRequest as _, FromRequestParts as _};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use intake::{Door, Object};
+
+use super::accept::{accept_all, taken, taken_one};
+use super::answer::{Batch, respond};
+use super::maps;
+use super::sent::{Sent, Shape, has};
+use crate::App;
+use crate::answers::Receipt;
+use crate::problem::{Kind, Problem};
+use crate::submit::WaitQuery;
+use service::orchestrator::Origin;
+
+/// Submits CloudEvents: our own, Tekton's and CDEvents.
+///
+/// Binary, structured and batch mode. An event that ends a task is an outcome, and one that begins a task announces
+/// it. An event of another type is answered with 200 and `unmapped`.
+#[utoipa::path(post, path = "/api/v1/cloudevents", tag = "report",
+    request_body(content = Object, content_type = "application/cloudevents+json"),
+    params(("wait" = Option<String>, Query, description = "`committed`: answer when the entry is durable in git"),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: wait at most N seconds for that")),
+    responses((status = 202, description = "ACCEPTED: durable in the store", body = Receipt),
+        (status = 200, description = "COMMITTED, or nothing to record", body = Receipt),
+        (status = 207, description = "Of several events some were taken", body = Batch),
+        (status = 409, description = "The task has a different entry", body = Problem)))]
+pub async fn cloudevents(
+    State(app): State<Arc<App>>,
+    Extension(origin): Extension<Origin>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let Ok(WaitQuery(wait)) = WaitQuery::from_request_parts(&mut parts, &app).await;
+    let is_binary = has(&parts.headers, "ce-specversion");
+    let sent = Sent::from_request(Request::from_parts(parts, body), &app).await?;
+    let wait = wait?;
+    let door = Door {
+        map: maps::named("cloudevents"),
+        ..Door::clone(&app.limits.now().door)
+    };
+    let shape = sent.shape;
+    let records = match (shape, is_binary) {
+        (Shape::Json, true) => taken_one(&door, structured(&sent)?),
+        (Shape::Event | Shape::Events, false) => taken(&door, sent)?,
+        _ => {
+            let detail = "send a CloudEvent: application/cloudevents+json, application/cloudevents-batch+json, or JSON with \
+                        the headers `ce-specversion`, `ce-type`, `ce-source` and `ce-id`";
+            return Err(Problem::with_detail(Kind::MediaType, detail));
+        }
+    };
+    let closed = accept_all(&app, &origin, wait, records, "unmapped").await;
+    Ok(wait.applied(respond(shape, closed)))
+}
+
+/// A binary event in structured form.
+fn structured(sent: &Sent) -> Result<Vec<u8>, Problem> {
+    let malformed = |detail: &str| Problem::with_detail(Kind::Malformed, detail);
+    let mut event = Object::new();
+    for (name, value) in &sent.headers {
+        if let Some(name) = name.as_str().strip_prefix("ce-") {
+            let value = value.to_str().ok().and_then(decoded);
+            let value = value.ok_or_else(|| malformed("an attribute of the event is not text"))?;
+            event.text(name, &value);
+        }
+    }
+    let missing = ["id", "source", "type"]
+        .into_iter()
+        .find(|name| event.get(name).is_none());
+    if let Some(name) = missing {
+        return Err(malformed(&format!("the header `ce-{name}` is missing")));
+    }
+    event.text("datacontenttype", "application/json");
+    let data = std::str::from_utf8(&sent.bytes).map_err(|_| malformed("the body is not UTF-8"))?;
+    let data = data.trim_matches([' ', '\t', '\r', '\n', '\u{feff}']);
+    if !data.is_empty() {
+        event.raw("data", data);
+    }
+    Ok(event.to_json().into_bytes())
+}
+
+/// Decodes `%` and two hexadecimal digits, which the binding uses for what is not printable ASCII.
+fn decoded(value: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = after
+            .get(..2)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(decoded) if byte == b'%' => {
+                bytes.push(decoded);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Answers the handshake of a sender of events, which asks whether its events are wanted.
+#[utoipa::path(options, path = "/api/v1/cloudevents", tag = "report",
+    params(("WebHook-Request-Origin" = Option<String>, Header, description = "The sender")),
+    responses((status = 200, description = "Events are wanted")))]
+pub async fn handshake(headers: HeaderMap) -> Response {
+    let mut response = StatusCode::OK.into_response();
+    let answer = response.headers_mut();
+    answer.insert("allow", HeaderValue::from_static("POST, OPTIONS"));
+    if let Some(origin) = headers.get("webhook-request-origin") {
+        answer.insert("webhook-allowed-origin", origin.clone());
+        answer.insert("webhook-allowed-rate", HeaderValue::from_static("*"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decoded;
+
+    #[test]
+    fn attributes_are_decoded() {
+        assert_eq!(
+            decoded("Euro%20%E2%82%AC%20100%").as_deref(),
+            Some("Euro € 100%")
+        );
+        assert_eq!(decoded("%ff"), None);
+    }
+}
