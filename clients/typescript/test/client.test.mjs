@@ -1,0 +1,95 @@
+// The client against a real service. `BIN` is the program.
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, beforeEach, test } from "node:test";
+
+import { Client, Refused, Unavailable } from "../dist/index.js";
+import { DirectorySpool } from "../dist/spool.js";
+
+const program = process.env.BIN ?? "chiffon-audit";
+let directory, port, url, child;
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), "audit-"));
+  const listener = createServer().listen(0, "127.0.0.1");
+  await new Promise((done) => listener.once("listening", done));
+  port = listener.address().port;
+  await new Promise((done) => listener.close(done));
+  url = `http://127.0.0.1:${port}`;
+  execFileSync("git", ["init", "-q", "--bare", join(directory, "audit.git")]);
+});
+
+afterEach(async () => {
+  await kill();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function start() {
+  const args = ["-C", "audit.git", "serve", "--listen", `127.0.0.1:${port}`, "--log", "error", "--drain", "0"];
+  child = spawn(program, args, { cwd: directory, env: { ...process.env, HOME: directory }, stdio: "ignore" });
+  while (!(await fetch(`${url}/healthz`).then((answer) => answer.ok, () => false))) await sleep(20);
+}
+
+async function kill() {
+  if (!child) return;
+  const ended = new Promise((done) => child.once("exit", done));
+  child.kill("SIGKILL");
+  await ended;
+  child = undefined;
+}
+
+const spool = () => new DirectorySpool(join(directory, "spool"));
+
+async function entry(taskId) {
+  for (;;) {
+    const answer = await fetch(`${url}/api/v1/tasks/${taskId}/entry`);
+    if (answer.ok) return answer.json();
+    await sleep(20);
+  }
+}
+
+test("an outcome is accepted and on request committed", async () => {
+  await start();
+  const client = new Client(url);
+  assert.equal((await client.report({ task_id: "a", status: "completed" })).accepted, true);
+  assert.equal((await client.report({ task_id: "a", status: "completed" }, { wait: true })).state, "committed");
+});
+
+test("a refused outcome rejects and is never spooled", async () => {
+  await start();
+  const client = new Client(url, { spool: spool() });
+  await assert.rejects(client.report({ task_id: "a", status: "shrug" }), Refused);
+  assert.deepEqual(await client.drain(), { accepted: 0, refused: 0, waiting: 0 });
+});
+
+test("without a spool a service that is away is an error", async () => {
+  await assert.rejects(new Client(url, { attempts: 2 }).report({ task_id: "a", status: "completed" }), Unavailable);
+});
+
+test("what is spooled survives a restart and is drained; what is refused is set aside", async () => {
+  const before = new Client(url, { spool: spool() });
+  const receipt = await before.report({ task_id: "a", status: "completed" });
+  assert.deepEqual([receipt.accepted, receipt.spooled], [false, true]);
+  await before.report({ task_id: "b", status: "shrug" });
+  assert.deepEqual(await before.drain(), { accepted: 0, refused: 0, waiting: 2 });
+  await start();
+  const after = new Client(url, { spool: spool() });
+  assert.deepEqual(await after.drain(), { accepted: 1, refused: 1, waiting: 0 });
+  assert.equal((await entry("a")).status, "completed");
+  const [aside] = readdirSync(join(directory, "spool", "refused"));
+  assert.match(readFileSync(join(directory, "spool", "refused", aside), "utf8"), /is not a known status/);
+});
+
+test("a task that throws is failed, and the error goes on", async () => {
+  await start();
+  const client = new Client(url, { encodeIds: true });
+  assert.equal(await client.task("good", (output) => ((output.x = 1), 7), { plan_id: "p" }), 7);
+  await assert.rejects(client.task("bad", () => { throw new Error("no"); }), /no/);
+  assert.deepEqual((await entry("good")).execution_result.outcome, { x: 1 });
+  assert.equal((await entry("bad")).status, "failed");
+});
