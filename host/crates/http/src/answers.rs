@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::doors::text_of;
 use super::problem::{FieldError, Kind, Problem, fields};
+use super::submit::Wait;
 use outcome::Cause;
 use service::orchestrator::{self, Orchestrator};
 use store::{self, State, SubmissionState};
@@ -107,7 +108,7 @@ pub struct Receipt {
     /// The submission's number among all submissions.
     sequence: i64,
     /// The submission is durable in the store, and so is certain to be committed, kept as a conflict or refused by
-    /// the policy. Always true.
+    /// the policy. False only beside a problem: the document was refused, and is kept as such.
     accepted: bool,
     /// The same submission was accepted before.
     repeated: bool,
@@ -118,12 +119,23 @@ pub struct Receipt {
     /// Pointers to values of the document that were repaired before it was accepted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     repaired: Vec<String>,
+    /// Pointers to texts that were shortened.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shortened: Vec<String>,
 }
 
 impl Receipt {
     /// The receipt for a document that was refused and kept.
     pub fn kept(receipt: &orchestrator::Receipt, reference: &str) -> Receipt {
-        Receipt::new(receipt, &receipt.state, reference, &HashSet::new())
+        let refused = State::Refused {
+            cause: Some(Cause::Document),
+            violations: Vec::new(),
+            reason: None,
+        };
+        Receipt {
+            accepted: false,
+            ..Receipt::new(receipt, &refused, reference, &HashSet::new())
+        }
     }
 
     /// The receipt for an accepted submission in this state.
@@ -142,6 +154,7 @@ impl Receipt {
             differs: receipt.differs,
             current: CurrentState::of(state, Some(reference)).unsigned_among(unsigned),
             repaired: Vec::new(),
+            shortened: Vec::new(),
         }
     }
 }
@@ -150,14 +163,14 @@ impl Receipt {
 pub fn status_and_body(
     receipt: &orchestrator::Receipt,
     state: &State,
+    wait: Wait,
     reference: &str,
     unsigned: &HashSet<String>,
 ) -> (StatusCode, String) {
     let shown = Receipt::new(receipt, state, reference, unsigned);
     let problem = match state {
-        State::Committed { .. } => return (StatusCode::OK, text_of(&shown)),
-        State::Pending { .. } | State::Blocked { .. } => {
-            return (StatusCode::ACCEPTED, text_of(&shown));
+        State::Committed { .. } | State::Pending { .. } | State::Blocked { .. } => {
+            return (wait.status(state), text_of(&shown));
         }
         State::Conflicting { reason, .. } => Problem {
             receipt: Some(Box::new(shown)),
@@ -180,17 +193,20 @@ pub fn status_and_body(
 pub fn submitted(
     receipt: &orchestrator::Receipt,
     state: &State,
+    wait: Wait,
     reference: &str,
     unsigned: &HashSet<String>,
-    repaired: Vec<String>,
+    report: &intake::Report,
 ) -> Response {
     let shown = Receipt {
-        repaired,
+        repaired: report.repaired.clone(),
+        shortened: report.shortened.clone(),
         ..Receipt::new(receipt, state, reference, unsigned)
     };
     let status = match state {
-        State::Committed { .. } => StatusCode::OK,
-        State::Pending { .. } | State::Blocked { .. } => StatusCode::ACCEPTED,
+        State::Committed { .. } | State::Pending { .. } | State::Blocked { .. } => {
+            wait.status(state)
+        }
         State::Conflicting { reason, .. } => {
             let problem = Problem::with_detail(Kind::Conflicting, reason.clone());
             return Problem {

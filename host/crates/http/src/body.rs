@@ -1,45 +1,16 @@
-//! Request bodies: JSON, with limits on size, time, and the bytes of all bodies together.
+//! Request bodies, with limits on size, time, and the bytes of all bodies together.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{self, Bytes};
-use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::body::{self, BodyDataStream, Bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, header};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout};
 
 use super::App;
 use super::budget::{Budget, Reservation};
 use super::problem::{Kind, Problem};
-
-/// A body declared as `application/json`. The reader checks whether it is JSON.
-pub struct JsonBody(pub Body);
-
-impl FromRequest<Arc<App>> for JsonBody {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<JsonBody, Problem> {
-        if !has_type(request.headers(), "application/json") {
-            // Required, so that no form and no script of a web page can post without a preflight request.
-            return Err(Problem::new(Kind::MediaType));
-        }
-        if !is_utf8(request.headers()) {
-            let detail = "JSON is UTF-8: no other `charset` is taken";
-            return Err(Problem::with_detail(Kind::MediaType, detail));
-        }
-        // A compressed body could expand, and would otherwise be reported as broken JSON.
-        let mut encodings = request.headers().get_all(header::CONTENT_ENCODING).iter();
-        let is_identity =
-            |encoding: &HeaderValue| encoding.as_bytes().eq_ignore_ascii_case(b"identity");
-        if !encodings.all(is_identity) {
-            let detail = "send it uncompressed: no Content-Encoding is supported";
-            return Err(Problem::with_detail(Kind::MediaType, detail));
-        }
-        let most = app.limits.now().body;
-        read(app, request, most, &app.in_flight).await.map(JsonBody)
-    }
-}
 
 /// The one media type that is given; of two, nobody knows which is meant.
 fn media_type(headers: &HeaderMap) -> Option<&str> {
@@ -94,6 +65,24 @@ impl Body {
     }
 }
 
+/// A body, or the beginning of a larger one.
+pub enum Reading {
+    /// All of it.
+    Whole(Body),
+    /// It is larger.
+    Beginning(Beginning),
+}
+
+/// The beginning of a body, and where the rest comes from.
+pub struct Beginning {
+    /// What was read.
+    pub bytes: Vec<u8>,
+    /// The rest.
+    pub rest: BodyDataStream,
+    /// The room that it takes.
+    pub reservation: Option<Reservation>,
+}
+
 impl std::ops::Deref for Body {
     type Target = [u8];
 
@@ -109,31 +98,55 @@ pub async fn read(
     most: usize,
     budget: &Budget,
 ) -> Result<Body, Problem> {
-    let too_large =
-        || Problem::with_detail(Kind::TooLarge, format!("at most {most} bytes are accepted"));
+    match read_up_to(app, request, most, most, budget).await? {
+        Reading::Whole(body) => Ok(body),
+        Reading::Beginning(_) => Err(too_large(most)),
+    }
+}
+
+/// The problem of a body that is larger than this.
+pub fn too_large(most: usize) -> Problem {
+    Problem::with_detail(Kind::TooLarge, format!("at most {most} bytes are accepted"))
+}
+
+/// Reads the first `most` bytes of a body, once there is room for them. A body whose announced length is more than
+/// `accepted` is too large.
+pub async fn read_up_to(
+    app: &App,
+    request: Request,
+    most: usize,
+    accepted: usize,
+    budget: &Budget,
+) -> Result<Reading, Problem> {
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let is_announced = announced.is_some_and(|length| length > most as u64);
+    let is_announced = announced.is_some_and(|length| length > accepted as u64);
     if is_announced && request.headers().contains_key(header::EXPECT) {
         // The client waits for a `100 Continue`, which it does not get.
-        return Err(too_large());
+        return Err(too_large(accepted));
     }
     let time = app.limits.now().body_time;
     let mut reading = BodyReader {
         budget,
         most: if is_announced { 0 } else { most },
+        goes_on: accepted > most && !is_announced,
         reservation: None,
         is_waiting: false,
     };
     let expected = announced.map_or(0, |length| usize::try_from(length).unwrap_or(most));
     match tokio::time::timeout(time, reading.read_whole(request.into_body(), expected)).await {
-        Ok(Ok(Some(bytes))) => Ok(Body {
+        Ok(Ok(BodyRead::Whole(bytes))) => Ok(Reading::Whole(Body {
             bytes,
             _reservation: reading.reservation,
-        }),
-        Ok(Ok(None)) => Err(too_large()),
+        })),
+        Ok(Ok(BodyRead::More(bytes, rest))) => Ok(Reading::Beginning(Beginning {
+            bytes,
+            rest,
+            reservation: reading.reservation,
+        })),
+        Ok(Ok(BodyRead::TooLarge)) => Err(too_large(accepted)),
         Ok(Err(BodyError::Ended)) => Err(Problem::with_detail(
             Kind::Malformed,
             "the body ended too early",
@@ -142,7 +155,7 @@ pub async fn read(
             Kind::TooSlow,
             "the body arrived too slowly while other requests waited",
         )),
-        Err(_) if is_announced => Err(too_large()),
+        Err(_) if is_announced => Err(too_large(accepted)),
         Err(_) if reading.is_waiting => Err(app.busy()),
         Err(_) => Err(Problem::with_detail(
             Kind::TooSlow,
@@ -155,6 +168,8 @@ pub async fn read(
 struct BodyReader<'a> {
     budget: &'a Budget,
     most: usize,
+    /// Whether the rest of a larger body is wanted, too.
+    goes_on: bool,
     reservation: Option<Reservation>,
     /// Whether it still waits for room.
     is_waiting: bool,
@@ -168,13 +183,23 @@ enum BodyError {
     Slow,
 }
 
+/// What was read of a body.
+enum BodyRead {
+    /// All of it.
+    Whole(Bytes),
+    /// The beginning.
+    More(Vec<u8>, BodyDataStream),
+    /// It is too large.
+    TooLarge,
+}
+
 impl BodyReader<'_> {
-    /// The whole body; `None` if it is too large.
+    /// The whole body, or its beginning.
     async fn read_whole(
         &mut self,
         body: body::Body,
         expected: usize,
-    ) -> Result<Option<Bytes>, BodyError> {
+    ) -> Result<BodyRead, BodyError> {
         if expected > SMALL && self.most > 0 {
             self.reserve(expected).await;
         }
@@ -191,8 +216,12 @@ impl BodyReader<'_> {
             };
             length += part.len();
             self.check_pace(&mut window, length)?;
-            if length > self.most.saturating_add(MAX_DISCARDED) {
-                return Ok(None);
+            if length > self.most && self.goes_on {
+                whole.extend_from_slice(&first);
+                whole.extend_from_slice(&part);
+                return Ok(BodyRead::More(whole, parts));
+            } else if length > self.most.saturating_add(MAX_DISCARDED) {
+                return Ok(BodyRead::TooLarge);
             } else if length > self.most {
                 (first, whole, self.reservation) = (Bytes::new(), Vec::new(), None);
                 continue;
@@ -212,7 +241,10 @@ impl BodyReader<'_> {
         } else {
             whole.into()
         };
-        Ok((length <= self.most).then_some(bytes))
+        Ok(match length <= self.most {
+            true => BodyRead::Whole(bytes),
+            false => BodyRead::TooLarge,
+        })
     }
 
     async fn reserve(&mut self, bytes: usize) {

@@ -17,6 +17,7 @@ use store::StoreError;
 pub enum Kind {
     Malformed,
     Unauthorised,
+    Unsigned,
     Forbidden,
     NotFound,
     MethodNotAllowed,
@@ -49,6 +50,11 @@ impl Kind {
         match self {
             Kind::Malformed => ("malformed", S::BAD_REQUEST, "The body is not JSON"),
             Kind::Unauthorised => ("unauthorised", S::UNAUTHORIZED, "A token is needed"),
+            Kind::Unsigned => (
+                "signature",
+                S::UNAUTHORIZED,
+                "The signature of the request is not valid",
+            ),
             Kind::Forbidden => (
                 "forbidden",
                 S::FORBIDDEN,
@@ -193,6 +199,11 @@ pub struct FieldError {
 }
 
 impl Problem {
+    /// Whether it is of this kind.
+    pub fn is(&self, kind: Kind) -> bool {
+        self.row == Some(kind)
+    }
+
     /// A problem of this kind without details.
     pub fn new(kind: Kind) -> Problem {
         let (word, status, title) = kind.row();

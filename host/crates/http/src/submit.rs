@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use axum::extract::{Extension, FromRequestParts, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
 use super::answers::{SCHEMA, submitted};
-use super::body::JsonBody;
+use super::doors::{DoorAnswer, Sent, Shape, kept_if_refused, respond};
 use super::problem::{Kind, Problem};
 use super::query;
-use intake::treat;
-use service::orchestrator::{AcceptError, Origin, PlanError, Receipt};
+use intake::{Door, NoReport, Report};
+use service::orchestrator::{AcceptError, ForeignNames, Origin, PlanError, Receipt};
 
 /// Submits the result of a task, as the agents of the seed's orchestrator report it.
 ///
@@ -27,6 +27,7 @@ use service::orchestrator::{AcceptError, Origin, PlanError, Receipt};
 #[utoipa::path(post, path = "/api/v1/work-results", tag = "report",
     request_body(content = Object, content_type = "application/json"),
     params(("wait" = Option<String>, Query, description = "`committed`: answer when the entry is durable in git"),
+        ("ids" = Option<String>, Query, description = "`encode`: take any text as a task id, and encode it"),
         ("Prefer" = Option<String>, Header, description = "`wait=N`: wait at most N seconds for that")),
     responses((status = 202, description = "ACCEPTED: durable in the store", body = super::answers::Receipt),
         (status = 200, description = "COMMITTED: durable in git", body = super::answers::Receipt),
@@ -34,20 +35,74 @@ use service::orchestrator::{AcceptError, Origin, PlanError, Receipt};
 pub async fn work_result(
     State(app): State<Arc<App>>,
     Extension(origin): Extension<Origin>,
-    WaitQuery(wait): WaitQuery,
-    JsonBody(body): JsonBody,
+    ResultQuery(asked): ResultQuery,
+    sent: Sent,
 ) -> Result<Response, Problem> {
-    let wait = wait?;
-    let door = app.limits.now().door.clone();
-    let (document, repaired) = match treat::may_help(&body, door.non_finite) {
-        true => {
-            let treated = treat::treat(&body, door.rules(false));
-            (treated.document.into(), treated.repaired)
+    let Asked {
+        wait, encodes_ids, ..
+    } = asked?;
+    let report = match take(&app, sent, encodes_ids, |door| door)? {
+        Ok(report) => report,
+        Err(NoReport::NotTerminal(word)) => {
+            return Ok(respond(
+                Shape::Json,
+                vec![DoorAnswer::not_terminal(&word, None)],
+            ));
         }
-        false => (body.bytes(), Vec::new()),
+        Err(NoReport::Refused(violation, document)) => {
+            let error = AcceptError::Refused(violation.into());
+            let mut problem = Problem::accept(&error, &document);
+            problem.receipt = kept_if_refused(&app, &origin, &document, &error).await;
+            return Err(problem);
+        }
     };
-    let accepted = app.orchestrator.handle_work_result(&document, origin).await;
-    answer(&app, wait, accepted, &document, repaired).await
+    let names = ForeignNames {
+        source_id: report.source_id.clone(),
+        native_state: report.native_state.clone(),
+    };
+    let accepting =
+        app.orchestrator
+            .handle_foreign_result(&report.document, &names, origin.clone());
+    let receipt = match accepting.await {
+        Ok(receipt) => receipt,
+        Err(error) => {
+            let mut problem = Problem::accept(&error, &report.document);
+            problem.receipt = kept_if_refused(&app, &origin, &report.document, &error).await;
+            return Err(problem);
+        }
+    };
+    let state = settled(&app, wait, &receipt).await;
+    let unsigned = match &state {
+        store::State::Committed { commit, .. } => {
+            app.orchestrator.unsigned(vec![commit.clone()]).await
+        }
+        _ => HashSet::new(),
+    };
+    let trail = app.orchestrator.trail_ref();
+    Ok(wait.applied(submitted(
+        &receipt, &state, wait, &trail, &unsigned, &report,
+    )))
+}
+
+/// Takes in a report of one document.
+fn take(
+    app: &App,
+    sent: Sent,
+    encodes_ids: bool,
+    with: fn(Door) -> Door,
+) -> Result<Result<Report, NoReport>, Problem> {
+    if sent.shape != Shape::Json {
+        let detail = "the body must be application/json";
+        return Err(Problem::with_detail(Kind::MediaType, detail));
+    }
+    let door = with(Door {
+        encodes_ids,
+        ..Door::clone(&app.limits.now().door)
+    });
+    Ok(match sent.treated {
+        Some(treated) => door.take_treated_report(treated),
+        None => door.take_report(sent.bytes.to_vec()),
+    })
 }
 
 /// Sets what was planned or dispatched for a task before its result. The given members replace earlier ones.
@@ -55,14 +110,23 @@ pub async fn work_result(
 /// A plan that arrives after the result changes nothing about the task: it is kept and shown beside it.
 #[utoipa::path(post, path = "/api/v1/tasks", tag = "report",
     request_body(content = Object, content_type = "application/json"),
+    params(("ids" = Option<String>, Query, description = "`encode`: take any text as a task id, and encode it")),
     responses((status = 200, description = "Noted", body = Planned),
         (status = 409, description = "The task is finished, and another plan has arrived late", body = Problem)))]
 pub async fn plan(
     State(app): State<Arc<App>>,
-    uri: Uri,
-    JsonBody(body): JsonBody,
+    PlanQuery(asked): PlanQuery,
+    sent: Sent,
 ) -> Result<axum::Json<Planned>, Problem> {
-    query::read(&uri, &[])?;
+    let encodes_ids = asked?.encodes_ids;
+    let body = match take(&app, sent, encodes_ids, Door::without_words)? {
+        Ok(report) => report.with_source_id_in_metadata().document,
+        Err(NoReport::Refused(violation, document)) => {
+            let error = PlanError::Refused(violation.into());
+            return Err(Problem::plan(&error, &document));
+        }
+        Err(NoReport::NotTerminal(_)) => return Err(Problem::new(Kind::Internal)),
+    };
     let planned = match app.orchestrator.plan(&body).await {
         Err(PlanError::Finished { .. }) => {
             let late = app.orchestrator.plan_late(&body).await;
@@ -107,6 +171,62 @@ pub struct Wait {
 /// A report's query parameters. Errors in them are reported only after the body was read, because an earlier answer
 /// could reach a client that is still sending.
 pub struct WaitQuery(pub Result<Wait, Problem>);
+
+/// What a report's query asks for.
+pub struct Asked {
+    /// How long to wait.
+    pub wait: Wait,
+    /// Whether any text is a task id, and is encoded.
+    pub encodes_ids: bool,
+    /// The name of a map.
+    pub from: Option<String>,
+}
+
+impl Asked {
+    fn read(app: &App, parts: &Parts, known: &[&str]) -> Result<Asked, Problem> {
+        let (wait, others) = Wait::with(app, parts, known)?;
+        let mut asked = Asked {
+            wait,
+            encodes_ids: false,
+            from: None,
+        };
+        for (name, value) in others {
+            match (name.as_str(), value.as_str()) {
+                ("ids", "encode") => asked.encodes_ids = true,
+                ("ids", _) => return Err(Problem::parameter("ids", "must be `encode`")),
+                _ => asked.from = Some(value),
+            }
+        }
+        Ok(asked)
+    }
+}
+
+/// Extractors of [`Asked`], as [`WaitQuery`], by the parameters that a route knows.
+macro_rules! asked {
+    ($($name:ident: $known:expr;)*) => {
+        $(
+            /// The query parameters of a report.
+            pub struct $name(pub Result<Asked, Problem>);
+
+            impl FromRequestParts<Arc<App>> for $name {
+                type Rejection = Infallible;
+
+                async fn from_request_parts(
+                    parts: &mut Parts,
+                    app: &Arc<App>,
+                ) -> Result<$name, Infallible> {
+                    Ok($name(Asked::read(app, parts, &$known)))
+                }
+            }
+        )*
+    };
+}
+
+asked! {
+    OutcomeQuery: ["wait", "ids", "from"];
+    ResultQuery: ["wait", "ids"];
+    PlanQuery: ["ids"];
+}
 
 impl FromRequestParts<Arc<App>> for WaitQuery {
     type Rejection = Infallible;
@@ -156,6 +276,14 @@ impl Wait {
         Ok((wait, others))
     }
 
+    /// The status for an accepted submission in this state. 200 says that the caller has waited until it was committed.
+    pub fn status(self, state: &store::State) -> StatusCode {
+        match state {
+            store::State::Committed { .. } if self.most.is_some() => StatusCode::OK,
+            _ => StatusCode::ACCEPTED,
+        }
+    }
+
     /// The response with the wait that was granted, if the caller prefers one.
     pub fn applied(self, mut response: Response) -> Response {
         if let (true, Some(most)) = (self.preferred, self.most)
@@ -184,25 +312,6 @@ pub async fn settled(app: &App, wait: Wait, receipt: &Receipt) -> store::State {
         }
     }
     app.orchestrator.displayed_state(state)
-}
-
-async fn answer(
-    app: &App,
-    wait: Wait,
-    accepted: Result<Receipt, AcceptError>,
-    body: &[u8],
-    repaired: Vec<String>,
-) -> Result<Response, Problem> {
-    let receipt = accepted.map_err(|error| Problem::accept(&error, body))?;
-    let state = settled(app, wait, &receipt).await;
-    let unsigned = match &state {
-        store::State::Committed { commit, .. } => {
-            app.orchestrator.unsigned(vec![commit.clone()]).await
-        }
-        _ => HashSet::new(),
-    };
-    let trail = app.orchestrator.trail_ref();
-    Ok(wait.applied(submitted(&receipt, &state, &trail, &unsigned, repaired).into_response()))
 }
 
 /// Answers requests to unknown routes.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use outcome::{Limits, Rejection, TaskOutcome, Violation, json};
+use outcome::{Limits, Rejection, TaskId, TaskOutcome, Violation, json};
 
 use crate::ids;
 use crate::map::{ItemKind, Map};
@@ -68,7 +68,9 @@ pub enum TakenKind {
     Refused {
         /// The task's id, as the sender calls it.
         task_id: Option<String>,
-        /// The document, if it is of our own shape.
+        /// The id under which it is listed, if it has one that can be read.
+        listed_as: Option<TaskId>,
+        /// The record, if it can be read.
         document: Option<Vec<u8>>,
         /// The reason.
         rejection: Rejection,
@@ -97,6 +99,7 @@ impl Door {
             non_finite: self.non_finite,
             // Another system's texts are shortened in the outcome that is made of them.
             longest: (is_large && self.map.is_none()).then_some(LONGEST_TEXT),
+            ..Rules::default()
         }
     }
 
@@ -121,6 +124,7 @@ impl Door {
                     place: String::new(),
                     kind: TakenKind::Refused {
                         task_id: None,
+                        listed_as: None,
                         document: None,
                         rejection: violation.into(),
                     },
@@ -149,11 +153,19 @@ impl Door {
                 }
                 ItemKind::Own(document) => {
                     let document = outcome::without_timestamp(&document).unwrap_or(document);
-                    let own = self.take_own(Treated {
+                    let mut treated = Treated {
                         document: document.into_bytes(),
                         ..Treated::default()
-                    });
-                    own.kind
+                    };
+                    if treated.document.len() > self.limits.max_bytes {
+                        let rules = Rules {
+                            longest: Some(LONGEST_TEXT),
+                            ..Rules::default()
+                        };
+                        treated = treat(&treated.document, rules);
+                    }
+                    shortened.clone_from(&treated.shortened);
+                    self.take_own(treated).kind
                 }
                 ItemKind::Announced(mapped) => TakenKind::Announced(mapped.document.into_bytes()),
                 ItemKind::NotTerminal { word } => TakenKind::NotTerminal {
@@ -165,11 +177,24 @@ impl Door {
                     source_id,
                     violation,
                 } => TakenKind::Refused {
+                    listed_as: source_id
+                        .as_deref()
+                        .and_then(|id| ids::encode(&map.source, id, 1).ok()),
+                    document: record_at(text, &item.place).map(|record| record.into()),
                     task_id: source_id,
-                    document: None,
                     rejection: violation.into(),
                 },
             };
+            // Texts of the sender's document, where those of the outcome were short enough.
+            if shortened.is_empty() {
+                let is_within = |pointer: &&String| pointer.starts_with(&below);
+                shortened = treated
+                    .shortened
+                    .iter()
+                    .filter(is_within)
+                    .cloned()
+                    .collect();
+            }
             Taken {
                 place: item.place,
                 kind,
@@ -195,6 +220,7 @@ impl Door {
             }
             Err(violation) => TakenKind::Refused {
                 task_id: TaskOutcome::recover_task_id(&document),
+                listed_as: crate::listed_id(&document),
                 document: Some(document),
                 rejection: violation.into(),
             },
@@ -249,7 +275,6 @@ enum Rewritten {
 
 /// Replaces the task's id by its encoding and keeps the original. Returns whether anything was changed.
 fn encode_id(outcome: &mut Object, original: &str) -> Result<bool, Violation> {
-    let at = |rule| Violation::new("/task_id", rule);
     let mut metadata = match outcome.get("metadata") {
         Some(metadata) if metadata.starts_with('{') => Object::of(metadata),
         None | Some("null") => Object::new(),
@@ -273,7 +298,7 @@ fn encode_id(outcome: &mut Object, original: &str) -> Result<bool, Violation> {
             )),
         };
     }
-    let task_id = ids::encode("", original, 1).map_err(at)?;
+    let task_id = encode_text(original)?;
     let mut is_changed = false;
     if task_id.as_str() != original {
         outcome.text("task_id", task_id.as_str());
@@ -306,10 +331,15 @@ fn keep_native_state(outcome: &mut Object, word: &str) {
     outcome.raw("execution_result", result.to_json());
 }
 
-fn string(json: &str) -> Option<String> {
+pub(crate) fn string(json: &str) -> Option<String> {
     outcome::json::string(json)
         .ok()
         .map(std::borrow::Cow::into_owned)
+}
+
+/// Encodes the id of a document of our own shape.
+pub(crate) fn encode_text(original: &str) -> Result<outcome::TaskId, Violation> {
+    ids::encode("", original, 1).map_err(|rule| Violation::new("/task_id", rule))
 }
 
 /// The text of a document that may be an array.
@@ -328,6 +358,23 @@ fn document_text<'a>(document: &'a [u8], limits: &Limits) -> Result<&'a str, Vio
     }
     json::validate(text, limits.max_depth)?;
     Ok(text)
+}
+
+/// The value at a place of a document, as it is written.
+fn record_at<'a>(document: &'a str, place: &str) -> Option<&'a str> {
+    place
+        .split('/')
+        .skip(1)
+        .try_fold(document.trim(), |value, token| {
+            if value.starts_with('[') {
+                let elements = json::elements(value).ok()?;
+                return elements.get(token.parse::<usize>().ok()?).copied();
+            }
+            let name = token.replace("~1", "/").replace("~0", "~");
+            let members = json::members(value).ok()?;
+            let found = members.into_iter().find(|(known, _)| *known == name)?;
+            Some(found.1)
+        })
 }
 
 fn without_mark(mut document: Vec<u8>) -> Vec<u8> {

@@ -1,22 +1,21 @@
 //! Accepts what a door has taken in, and `POST /api/v1/outcomes`.
 
 use std::collections::HashSet;
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::{Extension, FromRequestParts, State};
-use axum::http::request::Parts;
+use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt as _};
-use intake::{Door, Taken, TakenKind};
+use intake::{Door, Taken, TakenKind, listed_id};
+use outcome::{Rejection, TaskId};
 
 use super::answer::{Batch, DoorAnswer, respond};
 use super::maps;
-use super::sent::{Sent, Shape};
+use super::sent::{self, Sent, Shape};
 use crate::App;
 use crate::answers::{self, Receipt};
 use crate::problem::{Kind, Problem};
-use crate::submit::Wait;
+use crate::submit::{Asked, OutcomeQuery, Wait};
 use service::orchestrator::{AcceptError, Origin, PlanError};
 
 /// How many outcomes of one request are in progress at once. The store makes those that arrive together durable together.
@@ -45,12 +44,18 @@ const MAX_DOCUMENTS: usize = 20_000;
 pub async fn outcomes(
     State(app): State<Arc<App>>,
     Extension(origin): Extension<Origin>,
-    AcceptQuery(asked): AcceptQuery,
-    sent: Sent,
+    OutcomeQuery(asked): OutcomeQuery,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let (wait, ids, from) = asked?;
+    let is_mapped = matches!(&asked, Ok(asked) if asked.from.is_some());
+    let sent = sent::read(&app, request, is_mapped).await?;
+    let Asked {
+        wait,
+        encodes_ids,
+        from,
+    } = asked?;
     let mut door = Door {
-        encodes_ids: ids,
+        encodes_ids,
         ..Door::clone(&app.limits.now().door)
     };
     door.map = match (from, sent.shape) {
@@ -65,34 +70,6 @@ pub async fn outcomes(
     let taken = taken(&door, sent)?;
     let closed = accept_all(&app, &origin, wait, taken, "skipped").await;
     Ok(wait.applied(respond(shape, closed)))
-}
-
-/// A report's query parameters. Errors in them are reported only after the body was read, because an earlier answer
-/// could reach a client that is still sending.
-pub struct AcceptQuery(Result<(Wait, bool, Option<String>), Problem>);
-
-impl FromRequestParts<Arc<App>> for AcceptQuery {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        app: &Arc<App>,
-    ) -> Result<AcceptQuery, Infallible> {
-        Ok(AcceptQuery(asked(parts, app)))
-    }
-}
-
-fn asked(parts: &Parts, app: &App) -> Result<(Wait, bool, Option<String>), Problem> {
-    let (wait, others) = Wait::with(app, parts, &["wait", "ids", "from"])?;
-    let (mut ids, mut from) = (false, None);
-    for (name, value) in others {
-        match (name.as_str(), value.as_str()) {
-            ("ids", "encode") => ids = true,
-            ("ids", _) => return Err(Problem::parameter("ids", "must be `encode`")),
-            _ => from = Some(value),
-        }
-    }
-    Ok((wait, ids, from))
 }
 
 /// A record with its place in the request.
@@ -142,7 +119,7 @@ pub fn taken(door: &Door, sent: Sent) -> Result<Vec<Placed>, Problem> {
 }
 
 /// The elements of an array of documents.
-fn elements(body: &[u8]) -> Result<Vec<Vec<u8>>, Problem> {
+pub fn elements(body: &[u8]) -> Result<Vec<Vec<u8>>, Problem> {
     let malformed = |detail: String| Problem::with_detail(Kind::Malformed, detail);
     let text =
         std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8".to_owned()))?;
@@ -180,10 +157,13 @@ pub async fn accept_all(
             shortened,
         } = taken;
         let mut answer = accept(app, origin, wait, kind, skipped).await;
+        app.orchestrator.metrics().intake(answer.result());
         if !repaired.is_empty() {
+            app.orchestrator.metrics().intake(Some("repaired"));
             answer = answer.with("repaired", repaired);
         }
         if !shortened.is_empty() {
+            app.orchestrator.metrics().intake(Some("shortened"));
             answer = answer.with("shortened", shortened);
         }
         match line {
@@ -206,18 +186,18 @@ async fn accept(
         TakenKind::Outcome { document } => document,
         TakenKind::Announced(plan) => return announce(app, &plan).await,
         TakenKind::NotTerminal { task_id, word } => {
-            let reason = format!("the state {word} is not terminal");
-            return DoorAnswer::of("not-terminal", Some(reason)).with("task_id", task_id);
+            return DoorAnswer::not_terminal(&word, task_id);
         }
         TakenKind::Skipped => return DoorAnswer::of(skipped, None),
         TakenKind::Refused {
+            listed_as,
             document,
             rejection,
             ..
         } => {
             let mut problem = Problem::rejection(&rejection, b"{}");
-            if let Some(document) = document {
-                problem.receipt = kept(app, origin, &document).await;
+            if let (Some(task_id), Some(document)) = (listed_as, document) {
+                problem.receipt = kept(app, origin, task_id, &document, &rejection).await;
             }
             return DoorAnswer::problem(problem);
         }
@@ -232,26 +212,43 @@ async fn accept(
                 _ => HashSet::new(),
             };
             let trail_ref = app.orchestrator.trail_ref();
-            let answer = answers::status_and_body(&receipt, &state, &trail_ref, &unsigned);
+            let answer = answers::status_and_body(&receipt, &state, wait, &trail_ref, &unsigned);
             DoorAnswer::submitted(receipt.task_id.to_string(), answer)
         }
         Err(error) => {
             let mut problem = Problem::accept(&error, &document);
-            if matches!(error, AcceptError::Refused(_)) {
-                problem.receipt = kept(app, origin, &document).await;
-            }
+            problem.receipt = kept_if_refused(app, origin, &document, &error).await;
             DoorAnswer::problem(problem)
         }
     }
 }
 
-/// Keeps a document that was refused. Returns its receipt, if its task id could be read.
-async fn kept(app: &App, origin: &Origin, document: &[u8]) -> Option<Box<Receipt>> {
-    let kept = app
-        .orchestrator
-        .keep_refused(document, origin.clone())
-        .await;
-    kept.map(|kept| Box::new(Receipt::kept(&kept, &app.orchestrator.trail_ref())))
+/// Keeps a document that was not accepted because it is not an outcome. Returns its receipt, if its task's id could be
+/// read.
+pub async fn kept_if_refused(
+    app: &App,
+    origin: &Origin,
+    document: &[u8],
+    error: &AcceptError,
+) -> Option<Box<Receipt>> {
+    let AcceptError::Refused(rejection) = error else {
+        return None;
+    };
+    kept(app, origin, listed_id(document)?, document, rejection).await
+}
+
+/// Keeps a document that was refused.
+pub async fn kept(
+    app: &App,
+    origin: &Origin,
+    task_id: TaskId,
+    document: &[u8],
+    rejection: &Rejection,
+) -> Option<Box<Receipt>> {
+    let orchestrator = &app.orchestrator;
+    let kept = orchestrator.keep_refused(task_id, document, rejection, origin.clone());
+    let receipt = kept.await?;
+    Some(Box::new(Receipt::kept(&receipt, &orchestrator.trail_ref())))
 }
 
 /// Notes a task that has begun. One that has ended already is left as it is: events may arrive in any order.

@@ -52,6 +52,12 @@ impl DoorAnswer {
         }
     }
 
+    /// The answer about a task that has not ended.
+    pub fn not_terminal(word: &str, task_id: Option<String>) -> DoorAnswer {
+        let reason = format!("the state {word} is not terminal");
+        DoorAnswer::of("not-terminal", Some(reason)).with("task_id", task_id)
+    }
+
     /// The answer about a submission.
     pub fn submitted(task_id: String, (status, body): (StatusCode, String)) -> DoorAnswer {
         DoorAnswer {
@@ -83,8 +89,16 @@ impl DoorAnswer {
         self
     }
 
+    /// The result in one word, if it is not about a submission.
+    pub fn result(&self) -> Option<&'static str> {
+        match self.about {
+            About::NoSubmission(result) => Some(result),
+            About::Accepted(_) | About::Problem(_) => None,
+        }
+    }
+
     fn has_result(&self, word: &str) -> bool {
-        matches!(self.about, About::NoSubmission(result) if result == word)
+        self.result() == Some(word)
     }
 
     fn refusal(&self) -> Option<&str> {

@@ -1,9 +1,14 @@
-//! Compressed bodies: `gzip` and `zstd`, with a bound on what they expand to.
+//! Compressed bodies: `gzip` and `zstd`. They are decompressed while they arrive; who reads them sets the bound.
 
-use std::io::Read;
+use std::io;
 
-use axum::body::Bytes;
+use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
+use async_compression::zstd::DParameter;
+use axum::body::Body;
+use axum::extract::Request;
 use axum::http::{HeaderMap, header};
+use futures_util::TryStreamExt as _;
+use tokio_util::io::{ReaderStream, StreamReader};
 
 use crate::problem::{Kind, Problem};
 
@@ -43,42 +48,37 @@ fn unsupported() -> Problem {
     Problem::with_detail(Kind::MediaType, detail)
 }
 
-/// Decompresses a body to at most `most` bytes.
-///
-/// # Errors
-///
-/// 413 if it is larger, 400 if it is damaged or ends too early.
-pub async fn decoded(encoding: Encoding, body: Bytes, most: usize) -> Result<Bytes, Problem> {
-    let work = move || {
-        let read = match encoding {
-            Encoding::Identity => return Ok(Some(body)),
-            Encoding::Gzip => read_most(flate2::read::MultiGzDecoder::new(&*body), most),
-            Encoding::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(&*body)?;
-                decoder.window_log_max(WINDOW_LOG)?;
-                read_most(decoder, most)
-            }
-        };
-        read.map(|bytes| bytes.map(Bytes::from))
-    };
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(Some(bytes))) => Ok(bytes),
-        Ok(Ok(None)) => {
-            let detail = format!("at most {most} bytes are accepted, after decompression");
-            Err(Problem::with_detail(Kind::TooLarge, detail))
-        }
-        Ok(Err(_)) => {
-            let detail = "the compressed body is damaged, or ends too early";
-            Err(Problem::with_detail(Kind::Malformed, detail))
-        }
-        Err(_) => Err(Problem::new(Kind::Internal)),
+/// The request with its body decompressed, piece by piece.
+pub fn decoded(encoding: Encoding, request: Request) -> Request {
+    if encoding == Encoding::Identity {
+        return request;
     }
+    let (mut parts, body) = request.into_parts();
+    // It is the length of what is compressed.
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let compressed = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
+    let body = match encoding {
+        Encoding::Identity | Encoding::Gzip => {
+            let mut decoder = GzipDecoder::new(compressed);
+            decoder.multiple_members(true);
+            Body::from_stream(ReaderStream::new(decoder))
+        }
+        Encoding::Zstd => {
+            let window = [DParameter::window_log_max(WINDOW_LOG)];
+            let mut decoder = ZstdDecoder::with_params(compressed, &window);
+            decoder.multiple_members(true);
+            Body::from_stream(ReaderStream::new(decoder))
+        }
+    };
+    Request::from_parts(parts, body)
 }
 
-/// Everything, or `None` if it is more.
-fn read_most(from: impl Read, most: usize) -> std::io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    from.take((most as u64).saturating_add(1))
-        .read_to_end(&mut bytes)?;
-    Ok((bytes.len() <= most).then_some(bytes))
+/// The problem of a body that could not be read, if it is compressed.
+pub fn problem(encoding: Encoding, problem: Problem) -> Problem {
+    if encoding == Encoding::Identity || !problem.is(Kind::Malformed) {
+        return problem;
+    }
+    let detail =
+        "the compressed body is damaged, ends too early, or has a window of more than 8 MiB";
+    Problem::with_detail(Kind::Malformed, detail)
 }

@@ -3,18 +3,22 @@
 
 use std::sync::Arc;
 
+use axum::extract::FromRequestParts as _;
 use axum::extract::{Extension, Request, State};
-use axum::extract::{FromRequest as _, FromRequestParts as _};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use intake::{Door, Object};
+use serde_json::value::RawValue;
 
-use super::accept::{accept_all, taken, taken_one};
-use super::answer::{Batch, respond};
+use super::accept::{accept_all, elements, taken_one};
+use super::answer::{Batch, DoorAnswer, respond};
 use super::maps;
-use super::sent::{Sent, Shape, has};
+use super::sent::{self, Sent, Shape, has};
 use crate::App;
 use crate::answers::Receipt;
+use crate::body::has_type;
 use crate::problem::{Kind, Problem};
 use crate::submit::WaitQuery;
 use service::orchestrator::Origin;
@@ -39,7 +43,11 @@ pub async fn cloudevents(
     let (mut parts, body) = request.into_parts();
     let Ok(WaitQuery(wait)) = WaitQuery::from_request_parts(&mut parts, &app).await;
     let is_binary = has(&parts.headers, "ce-specversion");
-    let sent = Sent::from_request(Request::from_parts(parts, body), &app).await?;
+    if is_binary && is_foreign(&parts.headers) {
+        // A broker would send it again for ever.
+        return Ok(respond(Shape::Json, vec![DoorAnswer::of("unmapped", None)]));
+    }
+    let sent = sent::read(&app, Request::from_parts(parts, body), true).await?;
     let wait = wait?;
     let door = Door {
         map: maps::named("cloudevents"),
@@ -48,7 +56,14 @@ pub async fn cloudevents(
     let shape = sent.shape;
     let records = match (shape, is_binary) {
         (Shape::Json, true) => taken_one(&door, structured(&sent)?),
-        (Shape::Event | Shape::Events, false) => taken(&door, sent)?,
+        (Shape::Event, false) => taken_one(&door, checked(&sent.bytes)?),
+        (Shape::Events, false) => {
+            let mut records = Vec::new();
+            for event in elements(&sent.bytes)? {
+                records.extend(taken_one(&door, checked(&event)?));
+            }
+            records
+        }
         _ => {
             let detail = "send a CloudEvent: application/cloudevents+json, application/cloudevents-batch+json, or JSON with \
                         the headers `ce-specversion`, `ce-type`, `ce-source` and `ce-id`";
@@ -57,6 +72,56 @@ pub async fn cloudevents(
     };
     let closed = accept_all(&app, &origin, wait, records, "unmapped").await;
     Ok(wait.applied(respond(shape, closed)))
+}
+
+/// Whether a binary event has a type that no map knows, and data that is not JSON.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    const KNOWN: [&str; 3] = ["chiffon.audit.", "dev.tekton.", "dev.cdevents."];
+    let kind = headers.get("ce-type").and_then(|kind| kind.to_str().ok());
+    let is_known = kind.is_none_or(|kind| KNOWN.iter().any(|known| kind.starts_with(known)));
+    !is_known && !has_type(headers, "application/json")
+}
+
+/// An event in structured mode, if it has what version 1.0 requires; with its data as JSON.
+fn checked(event: &[u8]) -> Result<Vec<u8>, Problem> {
+    let malformed = |detail: String| Problem::with_detail(Kind::Malformed, detail);
+    let text = std::str::from_utf8(event).ok();
+    let text = text.filter(|text| serde_json::from_str::<&RawValue>(text).is_ok());
+    let Some(text) = text.map(|text| text.trim_start_matches('\u{feff}').trim()) else {
+        // The door repairs it, or says what is wrong.
+        return Ok(event.to_vec());
+    };
+    if !text.starts_with('{') {
+        return Err(malformed("an event is an object".to_owned()));
+    }
+    let mut object = Object::of(text);
+    let attribute = |name: &str| -> Option<String> {
+        let value = object.get(name)?;
+        let value: String = serde_json::from_str(value).ok()?;
+        (!value.is_empty()).then_some(value)
+    };
+    for name in ["id", "source", "type", "specversion"] {
+        if attribute(name).is_none() {
+            return Err(malformed(format!(
+                "the attribute `{name}` of the event is missing"
+            )));
+        }
+    }
+    if attribute("specversion").as_deref() != Some("1.0") {
+        return Err(malformed(
+            "only version 1.0 of CloudEvents is taken".to_owned(),
+        ));
+    }
+    let Some(data) = attribute("data_base64") else {
+        return Ok(text.as_bytes().to_vec());
+    };
+    let data = STANDARD.decode(data).ok();
+    let data = data.and_then(|data| String::from_utf8(data).ok());
+    let data = data.filter(|data| serde_json::from_str::<&RawValue>(data).is_ok());
+    if let Some(data) = data {
+        object.raw("data", data.trim());
+    }
+    Ok(object.to_json().into_bytes())
 }
 
 /// A binary event in structured form.
@@ -75,6 +140,9 @@ fn structured(sent: &Sent) -> Result<Vec<u8>, Problem> {
         .find(|name| event.get(name).is_none());
     if let Some(name) = missing {
         return Err(malformed(&format!("the header `ce-{name}` is missing")));
+    }
+    if event.get("specversion") != Some("\"1.0\"") {
+        return Err(malformed("only version 1.0 of CloudEvents is taken"));
     }
     event.text("datacontenttype", "application/json");
     let data = std::str::from_utf8(&sent.bytes).map_err(|_| malformed("the body is not UTF-8"))?;

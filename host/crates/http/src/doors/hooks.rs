@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
-use axum::extract::{Extension, FromRequest as _, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -15,8 +15,8 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
 use super::accept::{accept_all, taken};
-use super::answer::{Batch, respond};
-use super::sent::Sent;
+use super::answer::{Batch, DoorAnswer, respond};
+use super::sent;
 use crate::App;
 use crate::path::LastSegment;
 use crate::problem::{Kind, Problem};
@@ -56,7 +56,7 @@ impl std::fmt::Debug for Hook {
 }
 
 /// How far a signature's time may be from now, in seconds: the window that Standard Webhooks proposes.
-const WINDOW: i64 = 300;
+const WINDOW: u64 = 300;
 
 /// How many answers are kept for senders that send a delivery again.
 const MAX_KEPT: usize = 4096;
@@ -113,18 +113,22 @@ pub async fn hook(
 ) -> Result<Response, Problem> {
     let found = app.limits.now().hooks.get(&name).cloned();
     let headers = request.headers().clone();
-    let sent = Sent::from_request(request, &app).await?;
+    let sent = sent::read(&app, request, true).await?;
     let hook = found
         .ok_or_else(|| Problem::with_detail(Kind::NotFound, "there is no hook with this name"))?;
     if sent.treated.is_some() {
-        let detail = "a signed body must not be larger than an outcome may be";
+        let detail = "a signed body is at most 16 MiB, since it is checked as a whole";
         return Err(Problem::with_detail(Kind::TooLarge, detail));
     }
     let now = app.orchestrator.now();
     let id = verified(&hook, &headers, &sent.bytes, now)
-        .map_err(|detail| Problem::with_detail(Kind::Unauthorised, detail))?;
+        .map_err(|detail| Problem::with_detail(Kind::Unsigned, detail))?;
     if let Some((status, body)) = id.as_deref().and_then(|id| app.deliveries.find(&name, id)) {
         return Ok((status, [(header::CONTENT_TYPE, "application/json")], body).into_response());
+    }
+    if let Some(reason) = not_wanted(&hook, &headers) {
+        let answer = DoorAnswer::of("skipped", Some(reason));
+        return Ok(respond(sent.shape, vec![answer]));
     }
     let door = Door {
         // Hooks are for other systems: their ids are taken as they are.
@@ -137,9 +141,23 @@ pub async fn hook(
     let closed = accept_all(&app, &origin, Wait::default(), records, "skipped").await;
     let response = respond(shape, closed);
     match id {
-        Some(id) if !response.status().is_server_error() => keep(&app, name, id, response).await,
+        // What was not taken may be sent again under the same id, once the map or a setting is repaired.
+        Some(id) if is_taken(response.status()) => keep(&app, name, id, response).await,
         _ => Ok(response),
     }
+}
+
+fn is_taken(status: StatusCode) -> bool {
+    status.is_success() && status != StatusCode::MULTI_STATUS
+}
+
+/// Why a delivery holds nothing to record, if GitHub's header says so.
+fn not_wanted(hook: &Hook, headers: &HeaderMap) -> Option<String> {
+    let event = headers.get("x-github-event")?.to_str().ok()?;
+    let is_github_map = hook.map.as_ref().is_some_and(|map| map.source == "github");
+    let is_wanted = !is_github_map || ["workflow_run", "workflow_job"].contains(&event);
+    let is_ping = hook.scheme == Scheme::GitHub && event == "ping";
+    (is_ping || !is_wanted).then(|| format!("the event {event} ends no task"))
 }
 
 async fn keep(
@@ -182,7 +200,7 @@ fn verified(
             let sent: i64 = time
                 .parse()
                 .map_err(|_| "`webhook-timestamp` is not a number")?;
-            if (now.seconds() - sent).abs() > WINDOW {
+            if now.seconds().abs_diff(sent) > WINDOW {
                 return Err("the signature's time is more than five minutes from now");
             }
             let signed = [id.as_bytes(), b".", time.as_bytes(), b".", body].concat();

@@ -1,57 +1,83 @@
-//! Documents that are larger than an outcome may be: their long texts are shortened while they arrive, in bounded
-//! memory.
+//! Bodies that are larger than an outcome may be: long texts are shortened while they arrive, in bounded memory.
 
-use axum::extract::Request;
-use axum::http::HeaderMap;
+use axum::body::Bytes;
 use futures_util::StreamExt as _;
-use intake::treat::{Treated, Treatment};
+use intake::treat::{Rules, Treated, Treatment};
 use tokio::time::timeout;
 
-use super::sent::announced;
+use super::sent::BATCH_BYTES;
 use crate::App;
+use crate::body::{Beginning, too_large};
 use crate::problem::{Kind, Problem};
 
-/// Whether the client announces a body that is larger than this.
-pub fn is_large(headers: &HeaderMap, most: usize) -> bool {
-    announced(headers).is_some_and(|length| length > most as u64)
+/// Reads the rest of a document of at most `outcome.accept_max_bytes` bytes, and shortens its texts by these rules. What
+/// is left may have at most `most` bytes.
+pub async fn shorten(
+    app: &App,
+    beginning: Beginning,
+    rules: Rules,
+    most: usize,
+) -> Result<Treated, Problem> {
+    let limits = app.limits.now();
+    let accepted = limits.door.accept_max_bytes.saturating_add(limits.body);
+    let mut treatment = Treatment::new(rules);
+    read(app, beginning, accepted, |part| {
+        treatment.push(part);
+        match treatment.len() > most {
+            true => Err(Problem::with_detail(
+                Kind::TooLarge,
+                "even without its long texts it is larger than an outcome may be",
+            )),
+            false => Ok(()),
+        }
+    })
+    .await?;
+    Ok(treatment.finish())
 }
 
-/// Reads a document of at most `outcome.accept_max_bytes` bytes.
-pub async fn read(app: &App, request: Request) -> Result<Treated, Problem> {
-    let limits = app.limits.now();
-    let (door, most) = (&limits.door, limits.door.accept_max_bytes);
-    let too_large = |detail: String| Problem::with_detail(Kind::TooLarge, detail);
-    if is_large(request.headers(), most) {
-        return Err(too_large(format!("at most {most} bytes are accepted")));
-    }
-    // What is left of it is at most as large as an outcome; what is read at once is much smaller.
-    let _reservation = app.in_flight.reserve(limits.body).await;
-    let mut treatment = Treatment::new(door.rules(true));
-    let mut parts = request.into_body().into_data_stream();
-    let mut length = 0;
+/// Reads the rest of an array of documents.
+pub async fn array(app: &App, beginning: Beginning) -> Result<Bytes, Problem> {
+    let mut bytes = Vec::new();
+    read(app, beginning, BATCH_BYTES, |part| {
+        bytes.extend_from_slice(part);
+        Ok(())
+    })
+    .await?;
+    Ok(bytes.into())
+}
+
+async fn read(
+    app: &App,
+    beginning: Beginning,
+    most: usize,
+    mut take: impl FnMut(&[u8]) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    let Beginning {
+        bytes,
+        mut rest,
+        reservation: _reservation,
+    } = beginning;
     let reading = async {
-        while let Some(part) = parts.next().await {
+        let mut length = bytes.len();
+        take(&bytes)?;
+        drop(bytes);
+        while let Some(part) = rest.next().await {
             let part = part
                 .map_err(|_| Problem::with_detail(Kind::Malformed, "the body ended too early"))?;
             length += part.len();
             if length > most {
-                return Err(too_large(format!("at most {most} bytes are accepted")));
+                return Err(too_large(most));
             }
-            if treatment.len() > door.limits.max_bytes {
-                let detail = "even without its long texts it is larger than an outcome may be";
-                return Err(too_large(detail.to_owned()));
-            }
-            treatment.push(&part);
+            take(&part)?;
         }
         Ok(())
     };
-    match timeout(limits.body_time, reading).await {
-        Ok(done) => done?,
+    let time = app.limits.now().body_time;
+    match timeout(time, reading).await {
+        Ok(done) => done,
         Err(_) => {
-            let seconds = limits.body_time.as_secs();
-            let detail = format!("the body must arrive within {seconds} s");
-            return Err(Problem::with_detail(Kind::TooSlow, detail));
+            let detail = format!("the body must arrive within {} s", time.as_secs());
+            Err(Problem::with_detail(Kind::TooSlow, detail))
         }
     }
-    Ok(treatment.finish())
 }

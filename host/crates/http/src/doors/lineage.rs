@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use intake::Door;
 
 use super::accept::{accept_all, taken};
 use super::answer::{Batch, respond};
 use super::maps;
-use super::sent::{Sent, Shape};
+use super::sent::{self, Shape};
 use crate::App;
 use crate::answers::Receipt;
 use crate::problem::{Kind, Problem};
@@ -33,8 +33,9 @@ pub async fn lineage(
     State(app): State<Arc<App>>,
     Extension(origin): Extension<Origin>,
     WaitQuery(wait): WaitQuery,
-    sent: Sent,
+    request: Request,
 ) -> Result<Response, Problem> {
+    let sent = sent::read(&app, request, true).await?;
     let wait = wait?;
     if matches!(sent.shape, Shape::Event | Shape::Events) {
         return Err(Problem::with_detail(

@@ -13,11 +13,12 @@ mod maps;
 mod sent;
 mod tasks;
 
-pub use accept::outcomes;
-pub use answer::text_of;
+pub use accept::{kept_if_refused, outcomes};
+pub use answer::{DoorAnswer, respond, text_of};
 pub use events::{cloudevents, handshake};
 pub use hooks::{Deliveries, Hook, Scheme, hook};
 pub use lineage::lineage;
+pub use sent::{Sent, Shape};
 pub use tasks::by_source_id;
 
 // The paths that the description of the service is made from.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, HeaderValue, header};
-use intake::treat::Treated;
+use axum::http::HeaderMap;
+use intake::treat::{LONGEST_TEXT, Rules, Treated};
 
-use super::encoding::{self, Encoding};
+use super::encoding;
 use super::large;
 use crate::App;
-use crate::body::{self, Body};
+use crate::body::{self, Body, Reading};
 use crate::problem::{Kind, Problem};
 
 /// The shape of a body.
@@ -53,44 +53,62 @@ pub struct Sent {
     _held: Option<Body>,
 }
 
+/// Reads a body. Other systems' documents may be larger than the outcomes that a map makes of them.
+pub async fn read(app: &App, request: Request, is_mapped: bool) -> Result<Sent, Problem> {
+    let headers = request.headers().clone();
+    let shape = shape(&headers)?;
+    let encoding = encoding::of(&headers)?;
+    let request = encoding::decoded(encoding, request);
+    let limits = app.limits.now();
+    let is_outcome = shape == Shape::Json && !is_mapped;
+    let most = match is_outcome {
+        true => limits.body,
+        false => limits.body.max(BATCH_BYTES),
+    };
+    let accepted = match shape {
+        // A text of the greatest size, and what is around it.
+        Shape::Json => limits
+            .door
+            .accept_max_bytes
+            .saturating_add(limits.body)
+            .max(most),
+        Shape::Lines | Shape::Event | Shape::Events => most,
+    };
+    let reading = async {
+        let reading = body::read_up_to(app, request, most, accepted, &app.in_flight).await?;
+        let beginning = match reading {
+            Reading::Whole(body) => return Ok((body.bytes(), None, Some(body))),
+            Reading::Beginning(beginning) => beginning,
+        };
+        if is_outcome && beginning.bytes.trim_ascii_start().starts_with(b"[") {
+            return Ok((large::array(app, beginning).await?, None, None));
+        }
+        let rules = Rules {
+            longest: Some(LONGEST_TEXT),
+            anywhere: is_mapped,
+            ..limits.door.rules(true)
+        };
+        let treated = large::shorten(app, beginning, rules, most).await?;
+        Ok((Bytes::new(), Some(treated), None))
+    };
+    let (bytes, treated, held) = reading
+        .await
+        .map_err(|problem| encoding::problem(encoding, problem))?;
+    Ok(Sent {
+        shape,
+        bytes,
+        treated,
+        headers,
+        _held: held,
+    })
+}
+
+/// Outcomes, and what is read without a map.
 impl FromRequest<Arc<App>> for Sent {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Sent, Problem> {
-        let headers = request.headers().clone();
-        let shape = shape(&headers)?;
-        let encoding = encoding::of(&headers)?;
-        let limits = app.limits.now();
-        if shape == Shape::Json
-            && encoding == Encoding::Identity
-            && large::is_large(&headers, limits.body)
-        {
-            let treated = large::read(app, request).await?;
-            return Ok(Sent {
-                shape,
-                bytes: Bytes::new(),
-                treated: Some(treated),
-                headers,
-                _held: None,
-            });
-        }
-        let most = match shape {
-            Shape::Json | Shape::Event => limits.body,
-            Shape::Lines | Shape::Events => limits.body.max(BATCH_BYTES),
-        };
-        let read = body::read(app, request, most, &app.in_flight).await?;
-        let bytes = match encoding {
-            Encoding::Identity => read.bytes(),
-            // The shape of what is compressed is not known before it is decompressed: it may be an array.
-            encoding => encoding::decoded(encoding, read.bytes(), most.max(BATCH_BYTES)).await?,
-        };
-        Ok(Sent {
-            shape,
-            bytes,
-            treated: None,
-            headers,
-            _held: Some(read),
-        })
+        read(app, request, false).await
     }
 }
 
@@ -111,10 +129,4 @@ fn shape(headers: &HeaderMap) -> Result<Shape, Problem> {
 /// Whether this header is given, whatever its value.
 pub fn has(headers: &HeaderMap, name: &str) -> bool {
     headers.contains_key(name)
-}
-
-/// The length that the client announced.
-pub fn announced(headers: &HeaderMap) -> Option<u64> {
-    let length: &HeaderValue = headers.get(header::CONTENT_LENGTH)?;
-    length.to_str().ok()?.parse().ok()
 }

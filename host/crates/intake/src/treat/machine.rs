@@ -178,7 +178,9 @@ impl Treatment {
                 self.state = State::Text;
                 self.name.clear();
                 self.long = match self.rules.longest {
-                    Some(most) if !self.is_name() && self.may_be_shortened() => {
+                    Some(most)
+                        if !self.is_name() && (self.rules.anywhere || self.may_be_shortened()) =>
+                    {
                         Some(LongText::new(most))
                     }
                     _ => None,

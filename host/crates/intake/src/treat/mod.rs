@@ -28,6 +28,8 @@ pub struct Rules {
     pub non_finite: NonFinite,
     /// The longest text of an outcome, of resources or of metadata that is kept whole, in bytes.
     pub longest: Option<usize>,
+    /// Whether the same holds for every text of the document, as in those of other systems.
+    pub anywhere: bool,
 }
 
 /// A document after treatment.
@@ -76,7 +78,7 @@ mod tests {
     fn treated(document: &str, non_finite: NonFinite) -> Treated {
         let rules = Rules {
             non_finite,
-            longest: None,
+            ..Rules::default()
         };
         let whole = treat(document.as_bytes(), rules);
         // The same in pieces of every size.
@@ -178,6 +180,7 @@ mod tests {
         let rules = Rules {
             non_finite: NonFinite::Refuse,
             longest: Some(16 << 10),
+            ..Rules::default()
         };
         let found = treat(document.as_bytes(), rules);
         assert_eq!(found.shortened, ["/execution_result/outcome/stdout"]);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::fingerprint::is_entry_of;
 use super::settled::WaitState;
-use super::work_result::WorkResult;
+use super::work_result::{ForeignNames, WorkResult};
 use super::{Inner, Orchestrator, plan};
 use outcome::{Rejection, Reporter, TaskId, TaskOutcome, canonical_json, json};
 use store::{Kind, LatePlan, Plan, Sequence, State, StoreError, Submission, Task};
@@ -128,8 +128,24 @@ impl Orchestrator {
         report: &[u8],
         origin: Origin,
     ) -> Result<Receipt, AcceptError> {
+        self.handle_foreign_result(report, &ForeignNames::default(), origin)
+            .await
+    }
+
+    /// Accepts the result of a task, as [`Orchestrator::handle_work_result`] does, and records what its sender calls the
+    /// task and its state.
+    ///
+    /// # Errors
+    ///
+    /// [`AcceptError`]; nothing was accepted. Git is never the cause.
+    pub async fn handle_foreign_result(
+        &self,
+        report: &[u8],
+        names: &ForeignNames,
+        origin: Origin,
+    ) -> Result<Receipt, AcceptError> {
         let inner = self.inner();
-        let result = WorkResult::parse(report, &inner.current_policy.limits())?;
+        let result = WorkResult::parse(report, names, &inner.current_policy.limits())?;
         let task_id = result.outcome().task_id.clone();
         let canonical = result.canonical();
         let (fingerprint, former) = inner.fingerprints(Kind::WorkResult, |to| to(&canonical));

@@ -53,7 +53,7 @@ pub use pulse::{Stall, StallWatch};
 pub use recorded::RecordedError;
 pub use status::{Place, PolicyStatus, Status};
 pub use swap::{LoadPolicy, RequestedPolicy, SwapError};
-pub use work_result::WorkResult;
+pub use work_result::{ForeignNames, WorkResult};
 
 use outcome::Cause;
 use outcome::clock::Timestamp;

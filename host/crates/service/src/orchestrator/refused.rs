@@ -2,7 +2,7 @@
 
 use super::Orchestrator;
 use super::intake::{Origin, Receipt};
-use outcome::{TaskId, TaskOutcome};
+use outcome::{Rejection, TaskId, Violation};
 use store::{Kind, Submission};
 
 /// The status of a document whose own cannot be read.
@@ -11,27 +11,37 @@ const UNREADABLE: &str = "unreadable";
 /// The longest status that is kept.
 const LONGEST_STATUS: usize = 32;
 
+/// Begins what is kept for the committer in place of a document. No JSON text begins so.
+const MARK: &str = "\u{1}refused ";
+
 impl Orchestrator {
-    /// Keeps a document that was refused, if its task id can be read. It is decided as any other submission, and so is
-    /// listed as `refused` with what is wrong with it.
+    /// Keeps a document that was refused, for the task with this id. It is listed as `refused` with these violations,
+    /// and is never recorded, whatever settings or policy come into force.
     ///
-    /// `None` if it cannot be kept: no task id, or more bytes than an outcome may have.
-    pub async fn keep_refused(&self, document: &[u8], origin: Origin) -> Option<Receipt> {
+    /// `None` if it cannot be kept: it has more bytes than an outcome may have, or the store cannot take it.
+    pub async fn keep_refused(
+        &self,
+        task_id: TaskId,
+        document: &[u8],
+        rejection: &Rejection,
+        origin: Origin,
+    ) -> Option<Receipt> {
         let inner = self.inner();
         if document.len() > inner.current_policy.limits().max_bytes {
             return None;
         }
-        let task_id = TaskOutcome::recover_task_id(document)?;
-        let task_id = TaskId::parse(&task_id).ok()?;
         // PostgreSQL has no text with this character, and no JSON has it either.
         let text = String::from_utf8_lossy(document).replace('\0', "\u{fffd}");
-        let (fingerprint, former) = inner.fingerprints(Kind::Outcome, |to| to(text.as_bytes()));
+        let (fingerprint, former) = inner.fingerprints(Kind::Outcome, |to| {
+            to(MARK.as_bytes());
+            to(text.as_bytes());
+        });
         let submission = Submission {
             task_id,
             status: status_of(&text),
             kind: Kind::Outcome,
             text,
-            document: None,
+            document: Some(verdict(rejection)),
             fingerprint,
             former,
             may_compare: false,
@@ -43,6 +53,27 @@ impl Orchestrator {
         kept.map_err(|error| tracing::warn!(%error, "a refused document was not kept"))
             .ok()
     }
+}
+
+fn verdict(rejection: &Rejection) -> String {
+    let violations = rejection.violations.iter();
+    let pairs: Vec<(&str, &str)> = violations
+        .map(|violation| (violation.pointer.as_str(), violation.message.as_str()))
+        .collect();
+    let pairs = serde_json::to_string(&pairs).expect("texts are JSON");
+    format!("{MARK}{}", pairs.replace("\\u0000", "\\ufffd"))
+}
+
+/// The violations for which a document was refused before it was accepted, if it is such a document.
+pub(super) fn violations_of(kept: &str) -> Option<Vec<Violation>> {
+    let pairs = kept.strip_prefix(MARK)?;
+    let pairs: Vec<(String, String)> = serde_json::from_str(pairs).unwrap_or_default();
+    let violations = pairs.into_iter();
+    Some(
+        violations
+            .map(|(pointer, message)| Violation::new(pointer, message))
+            .collect(),
+    )
 }
 
 /// The status that the document reports, if it can be read.

@@ -9,11 +9,21 @@ use super::intake::is_trace_id;
 use outcome::{self, Rejection, TaskOutcome, Violation, canonical_json, json};
 use store::Plan;
 
+/// What the sender of a work result calls the task and its state, where that is not what is recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ForeignNames {
+    /// The task's id: `metadata.source_id` of the outcome.
+    pub source_id: Option<String>,
+    /// The state: `execution_result.outcome.native_state`.
+    pub native_state: Option<String>,
+}
+
 /// A validated work result. Created by [`WorkResult::parse`].
 #[derive(Debug)]
 pub struct WorkResult<'a> {
     text: &'a str,
     fields: Fields<'a>,
+    names: &'a ForeignNames,
     /// The outcome without a plan, to validate the report alone.
     bare: TaskOutcome,
 }
@@ -54,7 +64,11 @@ impl<'a> WorkResult<'a> {
     /// # Errors
     ///
     /// What is wrong, with its place in the report.
-    pub fn parse(text: &'a [u8], limits: &outcome::Limits) -> Result<WorkResult<'a>, Rejection> {
+    pub fn parse(
+        text: &'a [u8],
+        names: &'a ForeignNames,
+        limits: &outcome::Limits,
+    ) -> Result<WorkResult<'a>, Rejection> {
         let text = outcome::well_formed(text, limits)?;
         check_names(text, &FIELDS)?;
         let fields: Fields<'a> = serde_json::from_str(text)
@@ -63,9 +77,14 @@ impl<'a> WorkResult<'a> {
         if !wrong.is_empty() {
             return Err(Rejection { violations: wrong });
         }
-        let document = fields.document(None);
+        let document = fields.document(None, names);
         let bare = TaskOutcome::parse(document.as_bytes(), limits)?;
-        Ok(WorkResult { text, fields, bare })
+        Ok(WorkResult {
+            text,
+            fields,
+            names,
+            bare,
+        })
     }
 
     /// The part of the outcome that the report alone determines.
@@ -85,7 +104,7 @@ impl<'a> WorkResult<'a> {
 
     /// The outcome document, with what was planned and dispatched.
     pub fn document(&self, plan: &Plan) -> String {
-        self.fields.document(Some(plan))
+        self.fields.document(Some(plan), self.names)
     }
 }
 
@@ -171,7 +190,7 @@ impl Fields<'_> {
         wrong
     }
 
-    fn document(&self, plan: Option<&Plan>) -> String {
+    fn document(&self, plan: Option<&Plan>, names: &ForeignNames) -> String {
         let mut out = ObjectBuilder::new();
         if let Some(task_id) = self.task_id {
             out.raw("task_id", task_id.get());
@@ -202,6 +221,9 @@ impl Fields<'_> {
         let mut outcome_object = ObjectBuilder::new();
         outcome_object.value_or_null("output", self.output);
         outcome_object.value_or_null("error_message", self.error_message);
+        if let Some(word) = &names.native_state {
+            outcome_object.value("native_state", word);
+        }
         result.raw("outcome", &outcome_object.finish());
         let mut used = ObjectBuilder::from(self.resources_used.map_or("{}", RawValue::get));
         used.add_missing("duration_ms", self.duration_ms);
@@ -225,6 +247,9 @@ impl Fields<'_> {
         {
             // The reporting agent may differ from the dispatched one, so both are recorded.
             metadata.value("reported_by", reported);
+        }
+        if let Some(source_id) = &names.source_id {
+            metadata.value("source_id", source_id);
         }
         out.raw("metadata", &metadata.finish());
         out.finish()
@@ -315,14 +340,15 @@ impl ObjectBuilder {
 
 #[cfg(test)]
 mod tests {
-    use super::WorkResult;
+    use super::{ForeignNames, WorkResult};
     use outcome::Limits;
 
     #[test]
     fn a_trace_that_is_no_id_is_left_out() {
         let trace = |trace: &str| {
             let text = format!(r#"{{"task_id":"a","status":"failed","trace_id":"{trace}"}}"#);
-            let parsed = WorkResult::parse(text.as_bytes(), &Limits::default());
+            let names = ForeignNames::default();
+            let parsed = WorkResult::parse(text.as_bytes(), &names, &Limits::default());
             parsed.expect("a work result").trace_id()
         };
         assert_eq!(trace("4bf92f35").as_deref(), Some("4bf92f35"));

@@ -46,6 +46,8 @@ pub struct Metrics {
     pub(super) states: states::StateMetrics,
     /// By route; bounded by the number of routes.
     requests: Mutex<BTreeMap<String, Requests>>,
+    /// Records that were taken in and are no submissions, or were changed, by what happened. Bounded by the number of words.
+    intake: Mutex<BTreeMap<&'static str, u64>>,
     /// Requests refused because of a token's limit, by reporter and limit. Bounded by the number of named tokens.
     limited: Mutex<BTreeMap<(String, &'static str), u64>>,
 }
@@ -111,6 +113,14 @@ impl Metrics {
         *locked(&self.limited).entry((reporter, limit)).or_default() += 1;
     }
 
+    /// Counts a record that is no submission (`not-terminal`, `announced`, `skipped`, `unmapped`), or was `repaired` or
+    /// `shortened`.
+    pub fn intake(&self, result: Option<&'static str>) {
+        if let Some(result) = result {
+            *locked(&self.intake).entry(result).or_default() += 1;
+        }
+    }
+
     /// The metrics as Prometheus text.
     pub fn render(&self) -> String {
         let mut text = Text::default();
@@ -160,6 +170,23 @@ impl Metrics {
             text.metric(name, "counter", help);
             text.value(name, "", lost.load(Ordering::Relaxed));
         }
+        let name = "chiffon_audit_intake_records_total";
+        let help =
+            "Records that are no submissions, or were repaired or shortened, by what happened.";
+        text.metric(name, "counter", help);
+        let intake = locked(&self.intake);
+        for result in [
+            "announced",
+            "not-terminal",
+            "repaired",
+            "shortened",
+            "skipped",
+            "unmapped",
+        ] {
+            let count = intake.get(result).copied().unwrap_or_default();
+            text.value(name, &format!("result=\"{result}\""), count);
+        }
+        drop(intake);
         let name = "chiffon_audit_settled_total";
         let help = "Submissions that were tried, by result.";
         text.metric(name, "counter", help);
