@@ -1,8 +1,12 @@
 //! The doors: lines, compressed bodies, events, lineage, documents of other systems, and what is refused.
 
+mod large;
+mod overdue;
+mod reports;
+
 use serde_json::{Value, json};
 
-use super::{Answer, Host, outcome};
+use super::{Answer, Host, outcome, program};
 
 const JSON: &str = "Content-Type: application/json";
 const LINES: &str = "Content-Type: application/x-ndjson";
@@ -20,6 +24,10 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let length = compressor.gzip_compress(bytes, &mut packed).unwrap();
     packed.truncate(length);
     packed
+}
+
+fn event(kind: &str, data: &Value) -> Value {
+    json!({"specversion": "1.0", "id": "1", "source": "/x", "type": kind, "datacontenttype": "application/json", "data": data})
 }
 
 #[test]
@@ -81,33 +89,6 @@ fn an_array_of_outcomes_is_taken() {
     assert_eq!(taken.status, 200, "{taken:?}");
     assert_eq!(taken.json()["accepted"], 2);
     assert_eq!(host.entries(), 2);
-}
-
-#[test]
-fn compressed_bodies_are_taken_within_a_bound() {
-    let host = Host::new();
-    let one = |id: &str| outcome(id, "completed").into_bytes();
-    let with = |encoding: &str, body: &[u8]| {
-        let encoding = format!("Content-Encoding: {encoding}");
-        host.send("/api/v1/outcomes", &[JSON, &encoding], body)
-            .status
-    };
-    assert_eq!(with("gzip", &gzip(&one("a"))), 202);
-    assert_eq!(with("zstd", &zstd::encode_all(&*one("b"), 0).unwrap()), 202);
-    let members = [gzip(br#"{"task_id":"c","#), gzip(br#""status":"failed"}"#)].concat();
-    assert_eq!(with("gzip", &members), 202);
-    let bomb = vec![b' '; 64 << 20];
-    assert_eq!(with("gzip", &gzip(&bomb)), 413);
-    assert_eq!(with("zstd", &zstd::encode_all(&*bomb, 0).unwrap()), 413);
-    let packed = gzip(&one("d"));
-    assert_eq!(with("gzip", &packed[..packed.len() - 4]), 400);
-    assert_eq!(with("gzip", b"no gzip"), 400);
-    assert_eq!(with("br", &one("e")), 415);
-    assert_eq!(with("gzip, zstd", &one("f")), 415);
-}
-
-fn event(kind: &str, data: &Value) -> Value {
-    json!({"specversion": "1.0", "id": "1", "source": "/x", "type": kind, "datacontenttype": "application/json", "data": data})
 }
 
 #[test]
@@ -282,103 +263,43 @@ fn a_system_is_taken_in_its_own_format_and_found_by_its_own_id() {
 }
 
 #[test]
-fn any_id_is_taken_where_the_request_says_so() {
+fn an_event_must_be_one_of_version_1_and_foreign_data_is_no_reason_to_send_it_again() {
     let host = Host::new();
-    let document = outcome("order/42", "completed");
-    let refused = host.send("/api/v1/outcomes", &[JSON], document.as_bytes());
-    assert_eq!(refused.status, 422);
-    assert!(refused.body.contains("?ids=encode"), "{refused:?}");
+    let path = "/api/v1/cloudevents";
+    let good = event(
+        "chiffon.audit.outcome.v1",
+        &json!({"task_id": "a", "status": "failed"}),
+    );
+    for (member, value) in [
+        ("specversion", json!("0.3")),
+        ("id", json!("")),
+        ("source", Value::Null),
+    ] {
+        let mut bad = good.clone();
+        bad[member] = value;
+        let answer = host.send(path, &[EVENT], bad.to_string().as_bytes());
+        assert_eq!(answer.status, 400, "{member}: {answer:?}");
+    }
+    let mut encoded = good.clone();
+    encoded.as_object_mut().unwrap().remove("data");
+    encoded["data_base64"] = json!("eyJ0YXNrX2lkIjoiYiIsInN0YXR1cyI6ImZhaWxlZCJ9");
     let taken = host.send(
-        "/api/v1/outcomes?ids=encode&wait=committed",
-        &[JSON],
-        document.as_bytes(),
+        "/api/v1/cloudevents?wait=committed",
+        &[EVENT],
+        encoded.to_string().as_bytes(),
     );
     assert_eq!(taken.status, 200, "{taken:?}");
+    let foreign = [
+        "Content-Type: text/plain",
+        "ce-specversion: 1.0",
+        "ce-type: com.example.other",
+        "ce-source: /",
+        "ce-id: 1",
+    ];
+    let unmapped = host.send(path, &foreign, b"hello");
     assert_eq!(
-        host.get("/api/v1/tasks?source_id=order%2F42").json()["tasks"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
-}
-
-#[test]
-fn a_refused_document_is_kept_and_listed() {
-    let host = Host::new();
-    let refused = host.post("/api/v1/outcomes", &outcome("a", "shrug"));
-    assert_eq!(refused.status, 422);
-    assert_eq!(refused.json()["receipt"]["task_id"], "a", "{refused:?}");
-    let listed = host.until("/api/v1/submissions?state=refused", |page| {
-        !page["submissions"].as_array().unwrap().is_empty()
-    });
-    assert_eq!(
-        listed["submissions"][0]["errors"][0]["pointer"], "/status",
-        "{listed}"
-    );
-    host.commit("b", "completed");
-    assert_eq!(host.entries(), 1);
-}
-
-#[test]
-fn half_a_character_is_repaired_and_reported() {
-    let host = Host::new();
-    let document =
-        r#"{"task_id":"a","status":"failed","execution_result":{"outcome":{"stderr":"\ud83d"}}}"#;
-    let taken = host.post("/api/v1/outcomes?wait=committed", document);
-    assert_eq!(taken.status, 200, "{taken:?}");
-    assert_eq!(
-        taken.json()["repaired"],
-        json!(["/execution_result/outcome/stderr"])
-    );
-    let report = r#"{"task_id":"b","status":"failed","output":"\udc00"}"#;
-    let taken = host.post("/api/v1/work-results?wait=committed", report);
-    assert_eq!(taken.status, 200, "{taken:?}");
-    assert_eq!(taken.json()["repaired"], json!(["/output"]));
-}
-
-#[test]
-fn an_output_of_64_mib_keeps_head_tail_and_digest() {
-    let host = Host::new();
-    let long = "x".repeat((64 << 20) - 1000);
-    let document = format!(
-        r#"{{"task_id":"a","status":"failed","execution_result":{{"outcome":{{"stdout":"{long}"}}}}}}"#
-    );
-    let taken = host.post("/api/v1/outcomes?wait=committed", &document);
-    assert_eq!(taken.status, 200, "{taken:?}");
-    assert_eq!(
-        taken.json()["shortened"],
-        json!(["/execution_result/outcome/stdout"])
-    );
-    let entry = host.get("/api/v1/tasks/a/entry").json();
-    let stdout = entry["execution_result"]["outcome"]["stdout"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    assert!(
-        stdout.contains(" of 67107864 bytes left out; sha256:"),
-        "{stdout:.100}"
-    );
-}
-
-#[test]
-fn a_work_result_that_is_delivered_again_is_no_conflict() {
-    let host = Host::new();
-    let send = |more: &str| {
-        let report =
-            format!(r#"{{"task_id":"w","status":"completed","exit_code":0,"output":"ok",{more}}}"#);
-        host.post("/api/v1/work-results?wait=committed", &report)
-    };
-    assert_eq!(send(r#""request_id":"r-1","duration_ms":106"#).status, 200);
-    let again = send(r#""request_id":"r-2","duration_ms":107,"trace_id":"t""#);
-    assert_eq!(again.status, 200, "{again:?}");
-    let entry = host.get("/api/v1/tasks/w/entry").json();
-    assert_eq!(entry["metadata"]["request_id"], "r-1");
-    let report = r#"{"task_id":"w","status":"completed","exit_code":1,"output":"ok"}"#;
-    assert_eq!(
-        host.post("/api/v1/work-results?wait=committed", report)
-            .status,
-        409
+        (unmapped.status, &unmapped.json()["result"]),
+        (200, &json!("unmapped"))
     );
 }
 
@@ -396,23 +317,4 @@ fn media_types_that_a_web_page_can_send_are_refused() {
             assert_eq!(answer.status, 415, "{path} {kind}");
         }
     }
-}
-
-#[test]
-fn a_plan_that_arrives_after_the_result_is_kept_beside_the_task() {
-    let host = Host::new();
-    host.commit("a", "completed");
-    let plan = r#"{"task_id":"a","plan_id":"p"}"#;
-    let late = host.post("/api/v1/tasks", plan);
-    assert_eq!(late.status, 200, "{late:?}");
-    assert!(late.json()["planned_late"].is_string(), "{late:?}");
-    assert_eq!(host.post("/api/v1/tasks", plan).status, 200);
-    let task = host.get("/api/v1/tasks/a").json();
-    assert_eq!(task["planned_late"]["plan"]["plan_id"], "p");
-    assert_eq!(
-        (&task["plan"], &task["state"]),
-        (&Value::Null, &json!("committed"))
-    );
-    let other = host.post("/api/v1/tasks", r#"{"task_id":"a","plan_id":"q"}"#);
-    assert_eq!(other.status, 409, "{other:?}");
 }

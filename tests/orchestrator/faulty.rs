@@ -7,10 +7,10 @@ use std::time::Duration;
 use chiffon_audit_cli::clock::Timestamp;
 use chiffon_audit_cli::outcome::TaskId;
 use chiffon_audit_cli::store::{
-    Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, LatePlan, Lease, LeaseAnswer,
-    Page, PageRequest, Plan, Queued, Sequence, Settlement, StateCount, Store, StoreConnections,
-    StoreFuture, StoreInfo, Submission, SubmissionPage, SubmissionQuery, SubmissionState, Task,
-    TurnedDownCounts,
+    Accepted, AnnouncedTask, Backlog, Bond, CommittedSubmission, Entry, Filter, LatePlan, Lease,
+    LeaseAnswer, Page, PageRequest, Plan, Queued, Sequence, Settlement, StateCount, Store,
+    StoreConnections, StoreFuture, StoreInfo, Submission, SubmissionPage, SubmissionQuery,
+    SubmissionState, Task, TurnedDownCounts,
 };
 
 pub struct Faulty {
@@ -96,6 +96,19 @@ impl Store for Faulty {
 
     fn task(&self, task_id: &TaskId) -> StoreFuture<'_, Option<Task>> {
         self.at("task", self.inner.task(task_id))
+    }
+
+    fn unfinished(
+        &self,
+        until: Timestamp,
+        after: Option<(Timestamp, TaskId)>,
+        most: u32,
+    ) -> StoreFuture<'_, Vec<AnnouncedTask>> {
+        self.inner.unfinished(until, after, most)
+    }
+
+    fn count_announced_without_entry(&self) -> StoreFuture<'_, u64> {
+        self.inner.count_announced_without_entry()
     }
 
     fn keep_late_plan(&self, task_id: &TaskId, text: String) -> StoreFuture<'_, LatePlan> {

@@ -20,6 +20,7 @@ mod log;
 mod man;
 mod map;
 mod output;
+mod overdue;
 mod policy;
 mod progress;
 mod prove;

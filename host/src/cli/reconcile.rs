@@ -215,6 +215,17 @@ fn print(
             counted(total, "row", "rows")
         )?;
     }
+    if report.announced_without_entry > 0 {
+        writeln!(
+            output,
+            "{} without an entry: `submissions --state overdue` lists those that have not ended in time",
+            counted(
+                report.announced_without_entry,
+                "announced task",
+                "announced tasks"
+            )
+        )?;
+    }
     if report.agrees() {
         return writeln!(output, "{}", paint(GOOD, "Store and trail agree."));
     }
@@ -306,6 +317,7 @@ struct Compared<'a> {
     lost: List<NamedJson<'a>>,
     unreadable: &'a [String],
     miscounted: Option<u64>,
+    announced_without_entry: u64,
     repaired: Option<RepairedJson<'a>>,
 }
 
@@ -387,6 +399,7 @@ impl<'a> Compared<'a> {
             lost: List::of(&report.lost, NamedJson::from),
             unreadable: &report.unreadable,
             miscounted: report.miscounted,
+            announced_without_entry: report.announced_without_entry,
             repaired: repaired.map(|repaired| RepairedJson {
                 rows: repaired.rows,
                 rebuilt: repaired.is_rebuilt,

@@ -19,6 +19,7 @@ use super::text::Line;
 use crate::cli::Result;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, ConfigError, Environment, PolicyLimits, Settings, repository_file};
+use crate::orchestrator::TIMED_OUT;
 use crate::outcome::{self, Statuses};
 use crate::policies::{self, PolicyWithSettings};
 use crate::policy::{self, Allocation, Compiler, Engine, LoadError, Policy, PolicySettings};
@@ -300,8 +301,13 @@ pub fn outcome_limits(settings: &Settings) -> Result<outcome::Limits> {
         }
         limits.max_depth = size(depth);
     }
-    if let Some(added) = &settings.statuses {
-        limits.statuses = Statuses::with(added.clone()).map_err(|name| {
+    let mut added = settings.statuses.clone().unwrap_or_default();
+    let is_known = added.iter().any(|status| status == TIMED_OUT);
+    if settings.record_overdue == Some(true) && !is_known {
+        added.push(TIMED_OUT.to_owned());
+    }
+    if !added.is_empty() {
+        limits.statuses = Statuses::with(added).map_err(|name| {
             UsageError(format!("setting statuses has an unusable name, {name:?}"))
         })?;
     }

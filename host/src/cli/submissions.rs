@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::exit::{Exit, UsageError};
 use super::output::{BAD, GOOD, Output, SCHEMA, UNSURE, paint};
+use super::overdue;
 use super::session::Session;
 use super::store::{open_to_read, place, runtime};
 use super::text::{Line, Lines};
@@ -29,9 +30,10 @@ pub struct Args {
     /// List everything that was submitted for this task, with its text
     #[arg(value_name = "TASK_ID", conflicts_with_all = ["state", "since", "until", "max_count"])]
     task_id: Option<String>,
-    /// Only those in this state: pending, blocked, conflicting, refused or committed
+    /// Only those in this state: pending, blocked, conflicting, refused or committed; or overdue, for announced tasks that
+    /// have not ended within tasks.overdue
     #[arg(long, value_name = "STATE")]
-    state: Vec<StateName>,
+    state: Vec<WantedState>,
     /// Only what was accepted at this time or later: 2026-01-21, 2026-01-21T10:00:00Z, yesterday, `2 days ago`
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -44,6 +46,27 @@ pub struct Args {
     /// Where the store is: sqlite:PATH or postgres://USER@HOST/DATABASE [default: the file beside the trail]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
+}
+
+/// A state to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WantedState {
+    /// Of submissions.
+    Submission(StateName),
+    /// Of announced tasks.
+    Overdue,
+}
+
+impl std::str::FromStr for WantedState {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<WantedState, &'static str> {
+        if text == "overdue" {
+            return Ok(WantedState::Overdue);
+        }
+        let name = text.parse().map(WantedState::Submission);
+        name.map_err(|_| "must be pending, blocked, conflicting, refused, committed or overdue")
+    }
 }
 
 /// Runs the command.
@@ -61,7 +84,14 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let listing = SubmissionQuery {
         states: match args.state.is_empty() {
             true => StateName::NOT_RECORDED.to_vec(),
-            false => args.state.clone(),
+            false => args
+                .state
+                .iter()
+                .filter_map(|state| match state {
+                    WantedState::Submission(name) => Some(*name),
+                    WantedState::Overdue => None,
+                })
+                .collect(),
         },
         since: time::option("--since", args.since.as_deref(), Bound::Since, now)?,
         until: time::option("--until", args.until.as_deref(), Bound::Until, now)?,
@@ -76,12 +106,26 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             (StoreUrl::beside_trail(trail.common_dir()), Some(trail))
         }
     };
+    let wants_overdue = args.state.contains(&WantedState::Overdue);
+    if wants_overdue && settings.overdue.is_none() {
+        let says = "--state overdue: the setting tasks.overdue says within what time a task has to end, and it is not set";
+        return Err(UsageError(says.into()).into());
+    }
+    let most = args.max_count.unwrap_or(usize::MAX);
     let output = &mut session.output;
     runtime()?.block_on(async {
         let store = open_to_read(&url, trail.as_ref()).await?;
         match task_id {
             Some(task_id) => of_task(&*store, &task_id, output).await,
-            None => list(&*store, listing, args.max_count, output).await,
+            None => {
+                if wants_overdue {
+                    overdue::list(&*store, &settings, now, most, output).await?;
+                }
+                match listing.states.is_empty() {
+                    true => Ok(()),
+                    false => list(&*store, listing, args.max_count, output).await,
+                }
+            }
         }
     })?;
     Ok(Exit::Done)

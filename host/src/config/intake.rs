@@ -1,6 +1,7 @@
 //! How documents are taken in: status words, tolerance, and what does not decide sameness.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Settings for documents as they arrive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,13 @@ pub enum StatusMap {
     Common,
     /// From words to statuses.
     Table(BTreeMap<String, String>),
+}
+
+/// Within what time of its announcement a task has to end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OverdueSettings {
+    /// By the pool of agents; `*` is all others.
+    pub pools: BTreeMap<String, Duration>,
 }
 
 /// What happens to NaN and infinities.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::author::is_author;
 use super::table::KEYS;
 use super::value::{Value, host, span};
-use super::{Layout, NonFinite, Private, Settings, SigningExtent, SigningFailure, StatusMap};
+use super::{
+    Layout, NonFinite, OverdueSettings, Private, Settings, SigningExtent, SigningFailure, StatusMap,
+};
 
 /// One setting: everything that is known about it.
 pub(super) struct Key {
@@ -120,6 +122,11 @@ pub(super) const POINTERS: Form<Vec<String>> = Form::new(
 pub(super) const STATUS_MAP: Form<StatusMap> = Form::new(
     "`common`, or a table from words to statuses or `not_terminal`",
     |value| value.status_map(),
+);
+
+pub(super) const OVERDUE: Form<OverdueSettings> = Form::new(
+    "a time span such as `2h`, or a table from pools to time spans, in which `*` is all others",
+    |value| value.overdue(),
 );
 
 pub(super) const NON_FINITE: Form<NonFinite> = Form::new("`refuse`, `null` or `string`", |value| {

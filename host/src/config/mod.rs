@@ -33,7 +33,7 @@ use value::Value;
 pub use checkpoint::CheckpointSettings;
 pub use environment::Environment;
 pub use hooks::{HookScheme, HookSettings};
-pub use intake::{IntakeSettings, NonFinite, StatusMap};
+pub use intake::{IntakeSettings, NonFinite, OverdueSettings, StatusMap};
 pub use repository::repository_file;
 pub use service::ServiceSettings;
 pub use signing::{Signing, SigningExtent, SigningFailure};
@@ -145,6 +145,10 @@ pub struct Settings {
     pub hooks: BTreeMap<String, HookSettings>,
     /// How documents are taken in.
     pub intake: IntakeSettings,
+    /// Within what time of its announcement a task has to end.
+    pub overdue: Option<OverdueSettings>,
+    /// Whether overdue tasks are recorded.
+    pub record_overdue: Option<bool>,
     /// Limits on a document.
     pub outcome_limits: OutcomeLimits,
     /// Limits on one policy call.

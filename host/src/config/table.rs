@@ -2,8 +2,8 @@
 
 use super::key::{
     AUTHOR, EXTENT, FINGERPRINT, HOSTS, Key, LAYOUT, LIMIT, LISTEN, NAMES, NON_FINITE, ON_FAILURE,
-    ON_POLICY_FAULT, PATH, POINTERS, PROGRAM, SCHEMA_NAME, SPAN, STATUS_MAP, STORE_URL, SWITCH,
-    TIME, TOKENS, WHOLE_SECONDS,
+    ON_POLICY_FAULT, OVERDUE, PATH, POINTERS, PROGRAM, SCHEMA_NAME, SPAN, STATUS_MAP, STORE_URL,
+    SWITCH, TIME, TOKENS, WHOLE_SECONDS,
 };
 
 /// The table whose keys belong to the policy and are not checked here.
@@ -51,6 +51,12 @@ pub(super) const KEYS: &[Key] = settings! {
         "status_map" (operator) intake.status_map: STATUS_MAP,
             "none",
             "words of other systems for statuses: see [Ids, status words and maps](maps.md)";
+        "tasks.overdue" (operator) overdue: OVERDUE,
+            "none",
+            "time within which an announced task has to end; an overdue one is listed and counted";
+        "tasks.record_overdue" (operator) record_overdue: SWITCH,
+            "false",
+            "whether the service records overdue tasks, with the status `timed_out`";
         "author" (repository) author: AUTHOR,
             "git's `user`, else `Chiffon Audit <chiffon-audit@localhost>`",
             "author and committer";

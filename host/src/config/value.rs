@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::StatusMap;
+use super::{OverdueSettings, StatusMap};
 
 /// A value as its source gives it.
 #[derive(Clone, Copy)]
@@ -107,6 +107,18 @@ impl<'a> Value<'a> {
             Some("common") => Some(StatusMap::Common),
             _ => self.pairs().map(StatusMap::Table),
         }
+    }
+
+    /// Reads a time span, or time spans by pool.
+    pub(super) fn overdue(self) -> Option<OverdueSettings> {
+        if let Some(all) = self.text().and_then(span) {
+            let pools = [("*".to_owned(), all)].into();
+            return Some(OverdueSettings { pools });
+        }
+        let pools = self.pairs()?.into_iter();
+        let pools = pools.map(|(pool, text)| Some((pool, span(&text)?)));
+        let pools = pools.collect::<Option<_>>()?;
+        Some(OverdueSettings { pools })
     }
 
     /// Reads a list of JSON pointers.

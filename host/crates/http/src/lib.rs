@@ -48,6 +48,7 @@ pub use doors::{Hook, Scheme};
 pub use listen::{Listen, Listener};
 pub use openapi::text as openapi;
 pub use proof::{NoProof, Prove};
+pub use submissions::OverdueItem;
 pub use tokens::{Tokens, TokensError};
 
 use access::AccessLog;

@@ -9,7 +9,7 @@ use outcome::{Limits, Rejection, TaskId, TaskOutcome, Violation, json};
 use crate::ids;
 use crate::map::{ItemKind, Map};
 use crate::object::Object;
-use crate::treat::{LONGEST_TEXT, NonFinite, Rules, Treated, may_help, treat};
+use crate::treat::{LONGEST_TEXT, NonFinite, Rules, Treated, may_help, shorten_members, treat};
 use crate::words::{Meaning, StatusMap};
 
 /// How documents are taken in.
@@ -148,6 +148,13 @@ impl Door {
                         };
                         let treated = treat(&document, rules);
                         (document, shortened) = (treated.document, treated.shortened);
+                        if document.len() > self.limits.max_bytes
+                            && let Ok(text) = str::from_utf8(&document)
+                        {
+                            let (outcome, more) = shorten_members(text);
+                            document = outcome.into_bytes();
+                            shortened.extend(more);
+                        }
                     }
                     TakenKind::Outcome { document }
                 }

@@ -59,6 +59,18 @@ impl Timestamp {
         (self.microseconds.rem_euclid(1_000_000) * 1_000) as u32
     }
 
+    /// The time this long after it.
+    pub fn plus(self, span: std::time::Duration) -> Timestamp {
+        let span = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+        Timestamp::from_microseconds(self.microseconds().saturating_add(span))
+    }
+
+    /// The time this long before it.
+    pub fn minus(self, span: std::time::Duration) -> Timestamp {
+        let span = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+        Timestamp::from_microseconds(self.microseconds().saturating_sub(span))
+    }
+
     /// RFC 3339, UTC, six fractional digits and `Z`: the form of an entry's `timestamp`.
     pub fn to_rfc3339(self) -> String {
         chrono::DateTime::from_timestamp_micros(self.microseconds)

@@ -92,6 +92,13 @@ pub(super) fn task_id(text: &str, url: &str) -> Result<TaskId, StoreError> {
     })
 }
 
+/// The time and task after which a list continues; before all others if it begins.
+pub(super) fn after(after: Option<&(Timestamp, TaskId)>) -> (i64, &str) {
+    after.map_or((i64::MIN, ""), |(time, task_id)| {
+        (time.microseconds(), task_id.as_str())
+    })
+}
+
 /// The kind in a column, which the database constrains.
 pub(super) fn kind(text: &str) -> Kind {
     match text {

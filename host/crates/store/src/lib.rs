@@ -44,7 +44,7 @@ pub use submission::{
     Accepted, Backlog, Fingerprint, Kind, Queued, Sequence, Settlement, SettlementResult, State,
     Submission, SubmissionState, TurnedDownCounts,
 };
-pub use task::{Finished, LatePlan, Plan, Task};
+pub use task::{AnnouncedTask, Finished, LatePlan, Plan, Task};
 pub use url::{SCHEMA, StoreUrl, schema_name};
 
 use outcome::TaskId;
@@ -230,6 +230,18 @@ pub trait Store: Send + Sync {
 
     /// The plan that arrived after the task had ended.
     fn late_plan(&self, task_id: &TaskId) -> StoreFuture<'_, Option<LatePlan>>;
+
+    /// Tasks that were announced at this time or earlier and for which nothing was submitted, at most `most`, oldest
+    /// first; of them those after this time and task.
+    fn unfinished(
+        &self,
+        until: Timestamp,
+        after: Option<(Timestamp, TaskId)>,
+        most: u32,
+    ) -> StoreFuture<'_, Vec<AnnouncedTask>>;
+
+    /// How many announced tasks have no entry in the projection.
+    fn count_announced_without_entry(&self) -> StoreFuture<'_, u64>;
 
     // Into the outbox.
 

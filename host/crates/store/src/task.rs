@@ -56,6 +56,19 @@ pub struct Task {
     pub finished: Option<Finished>,
 }
 
+/// A task that was announced and has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnnouncedTask {
+    /// The task's id.
+    pub task_id: TaskId,
+    /// The plan that it belongs to.
+    pub plan_id: Option<String>,
+    /// The pool of agents that it was dispatched to.
+    pub agent_pool: Option<String>,
+    /// When it was announced first, by the database's clock.
+    pub announced_at: Timestamp,
+}
+
 /// A plan that arrived after its task had ended. It changes nothing about the task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LatePlan {

@@ -16,6 +16,7 @@ use crate::checkpoint::Witnesses;
 use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::failure::failure;
 use crate::cli::intake::{delivery, door};
+use crate::cli::overdue::deadlines;
 use crate::cli::session::{
     Session, engine, outcome_limits, policy_in_force, policy_limits, read_secret, separate_ref_note,
 };
@@ -23,6 +24,7 @@ use crate::cli::store::{options_of, place};
 use crate::cli::{Failure, Result};
 use crate::config::{Settings, repository_file};
 use crate::http::{Limits, Listen, Prove, TokenLimits, Tokens};
+use crate::orchestrator::Deadlines;
 use crate::orchestrator::{
     self, LEASE_TERM, LoadPolicy, OnPolicyFault, OpenTrail, RequestedPolicy,
 };
@@ -57,6 +59,8 @@ pub struct Parts {
     pub prove: Option<Prove>,
     /// How long conflicts and refusals stay in the store; `None` means for ever.
     pub turned_down_retention: Option<Duration>,
+    /// Within what time announced tasks have to end.
+    pub deadlines: Deadlines,
     /// How to make checkpoints while the service runs.
     pub checkpoint_job: Option<CheckpointJob>,
     /// Notes for the operator.
@@ -146,6 +150,7 @@ pub fn gather(
         options,
         prove,
         turned_down_retention: settings.turned_down_retention,
+        deadlines: deadlines(settings),
         checkpoint_job,
         open_trail: Box::new(move || Trail::open(&directory, open_options.clone())),
         notes,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::parts::{self, DRAIN};
 use crate::cli::intake::delivery;
+use crate::cli::overdue::deadlines;
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::{Failure, Result};
 use crate::config::{Environment, Settings, repository_file};
@@ -26,7 +27,7 @@ pub struct Reload {
 }
 
 /// The settings that take effect without a restart, by name, or by prefix if it ends with a dot.
-const LIVE: [&str; 19] = [
+const LIVE: [&str; 20] = [
     "policy.",
     "tokens",
     "tokens_file",
@@ -41,6 +42,7 @@ const LIVE: [&str; 19] = [
     "serve.bytes_in_flight",
     "serve.queries",
     "serve.followers",
+    "tasks.",
     "outcome.",
     "statuses",
     "store.keep_turned_down",
@@ -115,6 +117,7 @@ impl Reload {
         orchestrator.set_delivery(read.delivery);
         gate.change_limits(read.limits);
         orchestrator.retire_turned_down(read.settings.turned_down_retention);
+        orchestrator.set_deadlines(deadlines(&read.settings));
         orchestrator.set_on_policy_fault(parts::on_policy_fault(&read.settings));
         let policy = in_force.policy_with_settings.policy.digest();
         let changed = changed.join(", ");

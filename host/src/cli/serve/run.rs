@@ -168,6 +168,7 @@ impl ServiceRun {
         }
         let orchestrator = Orchestrator::start(store, parts.open_trail, parts.options)?;
         orchestrator.retire_turned_down(parts.turned_down_retention);
+        orchestrator.set_deadlines(parts.deadlines);
         if let Some(lost) = lost_lines {
             orchestrator.metrics().watch_lost_lines(lost);
         }

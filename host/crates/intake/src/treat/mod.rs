@@ -3,11 +3,13 @@
 //! Owns the rules and what is reported about their use. Knows no field but those whose texts may be long.
 
 mod machine;
+mod members;
 mod text;
 
 use memchr::memmem;
 
 pub use machine::Treatment;
+pub use members::shorten_members;
 
 /// What happens to NaN and infinities, which JSON does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

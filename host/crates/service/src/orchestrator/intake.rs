@@ -144,44 +144,7 @@ impl Orchestrator {
         names: &ForeignNames,
         origin: Origin,
     ) -> Result<Receipt, AcceptError> {
-        let inner = self.inner();
-        let result = WorkResult::parse(report, names, &inner.current_policy.limits())?;
-        let task_id = result.outcome().task_id.clone();
-        let canonical = result.canonical();
-        let (fingerprint, former) = inner.fingerprints(Kind::WorkResult, |to| to(&canonical));
-        let mut may_compare = true;
-        let trace_id = result.trace_id().or(origin.trace_id);
-        for attempt in 1.. {
-            let task = inner.store.task(&task_id).await?;
-            let revision = task.as_ref().map_or(0, |task| task.revision);
-            let plan = task.map_or_else(|| Plan::new(task_id.clone()), |task| task.plan);
-            let document = result.document(&plan);
-            let submission = Submission {
-                task_id: task_id.clone(),
-                status: result.outcome().status.as_str().to_owned(),
-                kind: Kind::WorkResult,
-                text: as_text(report),
-                document: Some(document.clone()),
-                fingerprint,
-                former,
-                may_compare,
-                revision: Some(revision),
-                trace_id: trace_id.clone(),
-                reporter: origin.reporter.clone(),
-            };
-            match inner.take_in(submission, origin.peer.as_deref()).await {
-                Err(StoreError::Changed) if attempt < MAX_PLANS => {}
-                Err(StoreError::Rebound) if attempt == 1 => {}
-                Err(StoreError::Unremembered) => {
-                    if let Some(receipt) = inner.recorded_so(&task_id, &document).await? {
-                        return Ok(receipt);
-                    }
-                    may_compare = false;
-                }
-                done => return Ok(done?),
-            }
-        }
-        unreachable!("the last attempt returns")
+        self.inner().accept_result(report, names, origin).await
     }
 
     /// Stores what was planned or dispatched for a task: a document for [`parse_plan`](super::parse_plan).
@@ -254,6 +217,51 @@ impl Orchestrator {
 }
 
 impl Inner {
+    pub(super) async fn accept_result(
+        &self,
+        report: &[u8],
+        names: &ForeignNames,
+        origin: Origin,
+    ) -> Result<Receipt, AcceptError> {
+        let result = WorkResult::parse(report, names, &self.current_policy.limits())?;
+        let task_id = result.outcome().task_id.clone();
+        let canonical = result.canonical();
+        let (fingerprint, former) = self.fingerprints(Kind::WorkResult, |to| to(&canonical));
+        let mut may_compare = true;
+        let trace_id = result.trace_id().or(origin.trace_id);
+        for attempt in 1.. {
+            let task = self.store.task(&task_id).await?;
+            let revision = task.as_ref().map_or(0, |task| task.revision);
+            let plan = task.map_or_else(|| Plan::new(task_id.clone()), |task| task.plan);
+            let document = result.document(&plan);
+            let submission = Submission {
+                task_id: task_id.clone(),
+                status: result.outcome().status.as_str().to_owned(),
+                kind: Kind::WorkResult,
+                text: as_text(report),
+                document: Some(document.clone()),
+                fingerprint,
+                former,
+                may_compare,
+                revision: Some(revision),
+                trace_id: trace_id.clone(),
+                reporter: origin.reporter.clone(),
+            };
+            match self.take_in(submission, origin.peer.as_deref()).await {
+                Err(StoreError::Changed) if attempt < MAX_PLANS => {}
+                Err(StoreError::Rebound) if attempt == 1 => {}
+                Err(StoreError::Unremembered) => {
+                    if let Some(receipt) = self.recorded_so(&task_id, &document).await? {
+                        return Ok(receipt);
+                    }
+                    may_compare = false;
+                }
+                done => return Ok(done?),
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
     pub(super) async fn take_in(
         &self,
         submission: Submission,

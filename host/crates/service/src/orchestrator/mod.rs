@@ -20,6 +20,7 @@ mod intake;
 mod line;
 mod locked;
 mod metrics;
+mod overdue;
 mod plan;
 mod pulse;
 mod recorded;
@@ -48,6 +49,7 @@ pub use health::{Role, Trouble};
 pub use intake::{AcceptError, Origin, PlanError, Receipt, is_trace_id};
 pub use locked::LockHolder;
 pub use metrics::Metrics;
+pub use overdue::{Deadlines, OverdueTask, TIMED_OUT, overdue};
 pub use plan::parse as parse_plan;
 pub use pulse::{Stall, StallWatch};
 pub use recorded::RecordedError;
@@ -132,6 +134,8 @@ struct Inner {
     on_policy_fault: Mutex<OnPolicyFault>,
     /// How long conflicts and refusals are kept; `None` for ever.
     keep_turned_down: watch::Sender<Option<Duration>>,
+    /// Within what time announced tasks have to end.
+    deadlines: watch::Sender<overdue::Deadlines>,
     host: String,
     lease_term: Duration,
     health: health::Health,
@@ -215,6 +219,7 @@ impl Orchestrator {
             changing_policy: tokio::sync::Mutex::default(),
             on_policy_fault: Mutex::new(options.on_policy_fault),
             keep_turned_down: watch::Sender::new(None),
+            deadlines: watch::Sender::default(),
             host: options.host,
             lease_term: options.lease_term,
             health: health::Health::default(),
@@ -249,6 +254,7 @@ impl Orchestrator {
         });
         start("follow", |inner| follow::run(inner).boxed());
         retire::start(&inner);
+        overdue::start(&inner);
         let theirs = Arc::clone(&inner);
         let keep_lease = move || feeder::keep_lease(Arc::clone(&theirs), no_more.clone());
         let running = Running {

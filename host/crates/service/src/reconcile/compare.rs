@@ -62,6 +62,7 @@ pub async fn compare(
             Err(error) => report.unreadable.push(error.to_string()),
         }
     }
+    report.announced_without_entry = layers.store.count_announced_without_entry().await?;
     report.entries = trail.len() as u64;
     let mut after: Option<String> = None;
     let mut has_row: HashMap<String, EntrySummary> = HashMap::with_capacity(trail.len());

@@ -88,6 +88,8 @@ pub struct Report {
     pub lost: Vec<EntryLocation>,
     /// Files in an entry's place that are not entries, from a manual commit.
     pub unreadable: Vec<String>,
+    /// The number of announced tasks without an entry. They may still be running.
+    pub announced_without_entry: u64,
     /// How many rows the stored totals count, if that is not the actual number.
     pub miscounted: Option<u64>,
 }

@@ -4,6 +4,7 @@
 //! or a tunnel.
 
 mod accept;
+mod announced;
 mod bond;
 mod connections;
 mod failure;
@@ -29,10 +30,10 @@ use futures_util::future::FutureExt as _;
 use super::bond::RequiredBond;
 use super::url::PostgresUrl;
 use super::{
-    Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, FingerprintKeys, LatePlan, Lease,
-    LeaseAnswer, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, StateCount, Store,
-    StoreConnections, StoreError, StoreFuture, StoreInfo, Submission, SubmissionPage,
-    SubmissionQuery, SubmissionState, Task, TurnedDownCounts, columns,
+    Accepted, AnnouncedTask, Backlog, Bond, CommittedSubmission, Entry, Filter, FingerprintKeys,
+    LatePlan, Lease, LeaseAnswer, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement,
+    StateCount, Store, StoreConnections, StoreError, StoreFuture, StoreInfo, Submission,
+    SubmissionPage, SubmissionQuery, SubmissionState, Task, TurnedDownCounts, columns,
 };
 use accept::AcceptQueue;
 use connections::Connections;
@@ -198,6 +199,24 @@ impl Store for PostgresStore {
     fn late_plan(&self, task_id: &TaskId) -> StoreFuture<'_, Option<LatePlan>> {
         let task_id = task_id.clone();
         self.answer_reporter(async move { late::find(&self.client().await?, &task_id).await })
+    }
+
+    fn unfinished(
+        &self,
+        until: Timestamp,
+        after: Option<(Timestamp, TaskId)>,
+        most: u32,
+    ) -> StoreFuture<'_, Vec<AnnouncedTask>> {
+        self.answer_reporter(async move {
+            let client = self.client().await?;
+            announced::unfinished(&client, &self.info().url, until, after.as_ref(), most).await
+        })
+    }
+
+    fn count_announced_without_entry(&self) -> StoreFuture<'_, u64> {
+        self.answer_reporter(
+            async move { announced::count_without_entry(&self.client().await?).await },
+        )
     }
 
     fn accept(&self, submission: Submission) -> StoreFuture<'_, Accepted> {

@@ -251,13 +251,16 @@ CREATE FUNCTION take_in(mark text, epoch bigint, task_ids text[], statuses text[
     END $$;
 "#;
 
-/// Version 6. Plans that arrived after their task had ended. They change nothing about the task.
+/// Version 6. Plans that arrived after their task had ended, which change nothing about the task; and an index for
+/// tasks that do not end in time.
 const LATE_PLANS: &str = r#"
 CREATE TABLE late_plans (
     task_id text COLLATE "C" PRIMARY KEY,
     plan text NOT NULL,
     arrived_at bigint NOT NULL
 );
+-- For tasks that do not end in time.
+CREATE INDEX plans_by_time ON plans (created_at, task_id);
 "#;
 
 /// What version 3 changes in an existing projection. Totals are counted again: version 1 counted an entry twice if it

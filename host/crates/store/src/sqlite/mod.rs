@@ -4,6 +4,7 @@
 //! the start.
 
 mod accept;
+mod announced;
 mod bond;
 mod clock;
 mod failure;
@@ -30,10 +31,10 @@ use rusqlite::Connection;
 use super::admission::WaitingLimit;
 use super::bond::RequiredBond;
 use super::{
-    Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, FingerprintKeys, LatePlan, Lease,
-    LeaseAnswer, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement, StateCount, Store,
-    StoreError, StoreFuture, StoreInfo, Submission, SubmissionPage, SubmissionQuery,
-    SubmissionState, Task, TurnedDownCounts, columns,
+    Accepted, AnnouncedTask, Backlog, Bond, CommittedSubmission, Entry, Filter, FingerprintKeys,
+    LatePlan, Lease, LeaseAnswer, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement,
+    StateCount, Store, StoreError, StoreFuture, StoreInfo, Submission, SubmissionPage,
+    SubmissionQuery, SubmissionState, Task, TurnedDownCounts, columns,
 };
 use failure::Context as _;
 use outcome::TaskId;
@@ -191,6 +192,21 @@ impl Store for SqliteStore {
     fn late_plan(&self, task_id: &TaskId) -> StoreFuture<'_, Option<LatePlan>> {
         let task_id = task_id.clone();
         self.read(move |connection, url| late::find(connection, url, &task_id))
+    }
+
+    fn unfinished(
+        &self,
+        until: Timestamp,
+        after: Option<(Timestamp, TaskId)>,
+        most: u32,
+    ) -> StoreFuture<'_, Vec<AnnouncedTask>> {
+        self.read(move |connection, url| {
+            announced::unfinished(connection, url, until, after.as_ref(), most)
+        })
+    }
+
+    fn count_announced_without_entry(&self) -> StoreFuture<'_, u64> {
+        self.read(announced::count_without_entry)
     }
 
     fn accept(&self, submission: Submission) -> StoreFuture<'_, Accepted> {

@@ -35,6 +35,7 @@ pub struct Metrics {
     pending: Gauge,
     set_aside: Gauge,
     oldest: Gauge,
+    pub(super) overdue: Gauge,
     pub(super) committing: Gauge,
     pub(super) degraded: Gauge,
     pub(super) quarantined: Gauge,
@@ -241,6 +242,11 @@ impl Metrics {
             "chiffon_audit_oldest_pending_seconds",
             "How long the oldest pending submission has been waiting.",
             self.oldest.value(),
+        );
+        gauge(
+            "chiffon_audit_overdue_tasks",
+            "Announced tasks that have not ended within `tasks.overdue`, at most 100,000.",
+            self.overdue.value(),
         );
         gauge(
             "chiffon_audit_committing",
