@@ -146,3 +146,52 @@ fn attributes_that_cannot_be_written_are_a_warning_and_a_clone_is_told_that_it_l
     assert!(ran.err.contains("not a regular file"), "{ran:?}");
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "");
 }
+
+/// A clone has no `info/attributes` yet, so git converts the entries that it checks out.
+#[test]
+fn entries_that_git_converted_in_a_clone_get_the_bytes_of_the_record() {
+    let utf16 = "*.json working-tree-encoding=UTF-16LE-BOM";
+    for (attributes, configured) in [
+        ("*.json text eol=crlf", &[][..]),
+        ("* text=auto eol=crlf", &[]),
+        ("*.json ident", &[]),
+        (utf16, &[]),
+        ("*.json filter=swap", &["filter.swap.smudge", "tr c C"]),
+        ("", &["core.autocrlf", "true"]),
+    ] {
+        let machine = Machine::with_repository();
+        machine.write("repo/.gitattributes", format!("{attributes}\n"));
+        machine.git(&["add", "."]);
+        machine.git(&["commit", "-q", "-m", "attributes"]);
+        machine.commit(r#"{"task_id":"a","status":"failed","metadata":{"text":"$Id$ ü"}}"#);
+        machine.commit(&outcome("edited", "completed"));
+        let recorded = std::fs::read(machine.path("repo/.audit/tasks/a.json")).unwrap();
+        let mut clone = vec!["clone", "-q"];
+        let setting = configured.join("=");
+        if !configured.is_empty() {
+            clone.extend(["-c", &setting]);
+        }
+        clone.extend(["repo", "clone"]);
+        support::git(machine.dir.path(), &clone);
+        let file = machine.path("clone/.audit/tasks/a.json");
+        let converted = std::fs::read(&file).unwrap();
+        assert_ne!(converted, recorded, "{attributes}");
+        // A file that a person has changed stays.
+        machine.write("clone/.audit/tasks/edited.json", "by a person");
+        let clone = machine.path("clone");
+        let ran =
+            machine.run_with_input(&["-C", "clone", "commit", "-"], outcome("b", "completed"));
+        assert_eq!(ran.exit, Some(0), "{ran:?}");
+        assert!(!ran.err.contains("warning"), "{ran:?}");
+        assert_eq!(std::fs::read(&file).unwrap(), recorded, "{attributes}");
+        let status = support::git(&clone, &["status", "--porcelain"]);
+        assert_eq!(status, " M .audit/tasks/edited.json\n", "{attributes}");
+        support::git(&clone, &["checkout", "-q", "--", ".audit"]);
+        machine.write("clone/work", "a person's");
+        support::git(&clone, &["add", "work"]);
+        support::git(&clone, &["commit", "-q", "-a", "-m", "work"]);
+        let ran =
+            machine.run_with_input(&["-C", "clone", "commit", "-"], outcome("c", "completed"));
+        assert_eq!(ran.exit, Some(0), "{attributes}: {ran:?}");
+    }
+}

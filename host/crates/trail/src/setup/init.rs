@@ -99,7 +99,9 @@ impl Trail {
         let mut uuid = find_genesis(&repository, &identity)?;
         let kept = match options.accept_tip {
             Some(_) => Ok(()),
-            None => attributes::write_entry_attributes(disk, &state, &repository),
+            None => attributes::write_entry_attributes(disk, &state, &repository).and_then(|()| {
+                attributes::restore_entries(disk, &state, &repository, options.open.lock_wait)
+            }),
         };
         lock.release();
         let trail = Trail::from_repository(repository, options.open.clone())?;

@@ -18,6 +18,8 @@ use crate::objects::object;
 use crate::place::repository::Repository;
 use crate::place::state::StateDir;
 use crate::place::work_trees::{Head, WorkTree};
+pub(crate) use crate::work_tree::checked_out::check_not_checked_out;
+use crate::work_tree::checked_out::checked_out;
 use crate::write::lock::{GitLock, remove_leftover};
 
 /// An entry to be written to the work tree.
@@ -29,12 +31,12 @@ pub(crate) struct CheckoutFile {
 
 /// The work tree that has the trail's branch checked out, with its index locked.
 pub(crate) struct LockedWorkTree<'a> {
-    disk: &'a dyn Disk,
-    state: &'a StateDir,
-    tree: WorkTree,
+    pub(super) disk: &'a dyn Disk,
+    pub(super) state: &'a StateDir,
+    pub(super) tree: WorkTree,
     reference: String,
     lock: GitLock<'a>,
-    index: gix::index::File,
+    pub(super) index: gix::index::File,
 }
 
 /// Locks the index of the work tree that has `reference` checked out; `None` if none has.
@@ -65,16 +67,7 @@ pub(crate) fn lock_work_tree<'a>(
             continue;
         }
         check_no_links(&tree.root)?;
-        let index = gix::index::File::at_or_default(
-            &index_path,
-            repository.hash,
-            false,
-            Default::default(),
-        )
-        .map_err(|error| TrailError::Unreadable {
-            what: index_path.display().to_string(),
-            cause: error.to_string(),
-        })?;
+        let index = read_index(&index_path, repository)?;
         if index.is_sparse() {
             return Err(TrailError::Unsupported(
                 "its index is sparse (`git sparse-checkout reapply --no-sparse-index`)".into(),
@@ -101,6 +94,48 @@ pub(crate) fn lock_work_tree<'a>(
     )))
 }
 
+/// Locks the index of a work tree, whichever branch it has checked out; `None` if the index has no entries, or is sparse.
+pub(super) fn lock_with_entries<'a>(
+    disk: &'a dyn Disk,
+    state: &'a StateDir,
+    repository: &Repository,
+    tree: WorkTree,
+    wait: Duration,
+) -> Result<Option<LockedWorkTree<'a>>, TrailError> {
+    let index_path = tree.git_dir.join("index");
+    let has_entries = |index: &gix::index::File| {
+        let entries = index.prefixed_entries_range(".audit/tasks/".into());
+        !index.is_sparse() && entries.is_some()
+    };
+    // Without entries there is no reason to wait for a person's lock.
+    if !has_entries(&read_index(&index_path, repository)?) {
+        return Ok(None);
+    }
+    let lock = GitLock::acquire(disk, state, &index_path, wait)?;
+    let index = read_index(&index_path, repository)?;
+    if !has_entries(&index) || check_no_links(&tree.root).is_err() {
+        lock.release()?;
+        return Ok(None);
+    }
+    Ok(Some(LockedWorkTree {
+        disk,
+        state,
+        tree,
+        reference: String::new(),
+        lock,
+        index,
+    }))
+}
+
+fn read_index(path: &Path, repository: &Repository) -> Result<gix::index::File, TrailError> {
+    gix::index::File::at_or_default(path, repository.hash, false, Default::default()).map_err(
+        |error| TrailError::Unreadable {
+            what: path.display().to_string(),
+            cause: error.to_string(),
+        },
+    )
+}
+
 /// Removes index locks that a crash of this program left behind.
 pub(crate) fn remove_leftovers(
     disk: &dyn Disk,
@@ -111,72 +146,6 @@ pub(crate) fn remove_leftovers(
         remove_leftover(disk, state, &tree.git_dir.join("index"))?;
     }
     Ok(())
-}
-
-/// Fails if `reference` is checked out. A *ref* trail changes no work tree, so that one's index would be outdated, and
-/// the person's next commit would remove the entries. Git itself refuses to push or fetch into such a branch.
-pub(crate) fn check_not_checked_out(
-    repository: &Repository,
-    reference: &str,
-) -> Result<(), TrailError> {
-    repository.check_work_tree_known(reference)?;
-    for tree in repository.work_trees()? {
-        if repository.has_checked_out(&tree, reference)? {
-            let short = reference.trim_start_matches("refs/heads/");
-            return Err(TrailError::Busy(format!(
-                "`{short}` is checked out in {}, which this trail does not update: switch to another branch there",
-                tree.root.display()
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Finds the work tree that has `reference` checked out, and checks that no operation is in progress there.
-fn checked_out(repository: &Repository, reference: &str) -> Result<Option<WorkTree>, TrailError> {
-    repository.check_work_tree_known(reference)?;
-    let mut found = None;
-    for tree in repository.work_trees()? {
-        let on_branch = repository.has_checked_out(&tree, reference)?;
-        if let Some(operation) = operation_in_progress(&tree.git_dir, reference, on_branch) {
-            let short = reference.trim_start_matches("refs/heads/");
-            return Err(TrailError::Busy(format!(
-                "a {operation} is in progress on `{short}` in {}",
-                tree.root.display()
-            )));
-        }
-        if on_branch && found.is_none() {
-            found = Some(tree);
-        }
-    }
-    Ok(found)
-}
-
-fn operation_in_progress(git_dir: &Path, reference: &str, on_branch: bool) -> Option<&'static str> {
-    // A rebase and a bisect detach HEAD and note the branch to return to.
-    let notes = |file: &str| {
-        fs::read_to_string(git_dir.join(file)).is_ok_and(|text| {
-            text.trim() == reference || format!("refs/heads/{}", text.trim()) == reference
-        })
-    };
-    if notes("rebase-merge/head-name") || notes("rebase-apply/head-name") {
-        return Some("rebase");
-    }
-    if git_dir.join("BISECT_LOG").exists() && (on_branch || notes("BISECT_START")) {
-        return Some("bisect");
-    }
-    let there = |file: &str| on_branch && git_dir.join(file).exists();
-    [
-        ("MERGE_HEAD", "merge"),
-        ("CHERRY_PICK_HEAD", "cherry-pick"),
-        ("REVERT_HEAD", "revert"),
-        ("rebase-apply", "`git am`"),
-        // Between two of several picks this is the only file.
-        ("sequencer", "cherry-pick or revert"),
-    ]
-    .into_iter()
-    .find(|(file, _)| there(file))
-    .map(|(_, operation)| operation)
 }
 
 /// The trail never writes through a symbolic link: it could point anywhere.
@@ -276,6 +245,14 @@ impl LockedWorkTree<'_> {
         self.lock.release()
     }
 
+    /// Writes the index if it was changed, and unlocks it.
+    pub(super) fn finish(mut self, changed: bool) -> Result<(), TrailError> {
+        if changed {
+            self.write_index()?;
+        }
+        self.lock.release()
+    }
+
     fn is_on_branch(&self) -> Result<bool, TrailError> {
         Ok(Repository::head(&self.tree.git_dir)? == Head::Branch(self.reference.clone()))
     }
@@ -361,7 +338,7 @@ impl LockedWorkTree<'_> {
         Ok(())
     }
 
-    fn stat(&self, path: &str) -> Result<Stat, TrailError> {
+    pub(super) fn stat(&self, path: &str) -> Result<Stat, TrailError> {
         let path = self.tree.root.join(path);
         let metadata =
             gix::index::fs::Metadata::from_path_no_follow(&path).doing("look at", &path)?;

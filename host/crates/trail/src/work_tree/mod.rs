@@ -1,4 +1,5 @@
 //! The files and the index of a checkout, kept up to date with the trail.
 
 pub(crate) mod attributes;
+mod checked_out;
 pub(crate) mod checkout;

@@ -33,6 +33,9 @@ impl Writer<'_> {
             }
             if identity.is_none() {
                 self.flusher().sync_repository()?;
+            }
+            // Without a mark, this may have been cut short.
+            if identity.is_none() || acknowledged.is_none() {
                 shared.write_entry_attributes();
             }
         }

@@ -4,6 +4,7 @@
 //! has precedence over every other file, ensures this. If a filter encrypts committed files, that block would put clear
 //! text into history silently: in that case the operator decides.
 
+mod restore;
 mod rules;
 
 use std::fs;
@@ -12,6 +13,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub(crate) use restore::restore_entries;
 use rules::{Filter, Rules};
 
 use crate::disk::{self, Disk};
@@ -108,9 +110,12 @@ impl TrailInner {
         Ok(encrypts.then_some(name))
     }
 
-    /// Writes the block of attributes if a work tree could change entries. The caller holds the writer lock.
+    /// Writes the block of attributes if a work tree could change entries, and gives checked-out entries the bytes of
+    /// the record. The caller holds the writer lock.
     pub(crate) fn write_entry_attributes(&self) {
-        let kept = write_entry_attributes(self.disk.as_ref(), &self.state, &self.repository);
+        let (disk, state, repository) = (self.disk.as_ref(), &self.state, &self.repository);
+        let kept = write_entry_attributes(disk, state, repository)
+            .and_then(|()| restore_entries(disk, state, repository, self.lock_wait));
         if let Err(why) = &kept {
             tracing::warn!("{why}");
         }
