@@ -355,6 +355,67 @@ fn another_user_s_repository_is_safe_where_git_says_so() {
     assert!(safe > 12, "{safe}");
     person.write("system", "");
     person.write("home/.gitconfig", "");
+    // As `git -c safe.directory=… COMMAND` passes it on.
+    for parameters in [
+        "'safe.directory'='*'",
+        "'safe.directory=*' 'safe.directory'=",
+        "'safe.directory=ROOT/home/work/repo'",
+        "'safe.directory'='ROOT/bare.git'",
+    ] {
+        person.set("GIT_CONFIG_PARAMETERS", parameters);
+        for dir in [&repo, &bare] {
+            let expect = person.git(dir, &["rev-parse", "--git-dir"]).is_some();
+            let opened = Trail::open(dir, person.options()).map(drop);
+            assert_eq!(opened.is_ok(), expect, "{parameters}: {opened:?}");
+        }
+    }
+    person.set("GIT_CONFIG_PARAMETERS", "");
     let said = refusal(Trail::open(&repo, person.options()).map(drop));
     assert!(said.contains("GIT_CONFIG_KEY_0=safe.directory"), "{said}");
+}
+
+#[test]
+fn values_that_git_passes_to_its_programs_are_read_as_git_reads_them() {
+    let mut person = Person::new();
+    let repo = person.repo();
+    person.write("home/.gitconfig", "[user]\nname = A\nemail = home@x\n");
+    person.set("GIT_CONFIG_COUNT", "1");
+    person.set("GIT_CONFIG_KEY_0", "user.email");
+    person.set("GIT_CONFIG_VALUE_0", "count@x");
+    person.is(&repo, "count@x");
+    for (parameters, email) in [
+        ("'user.email=old@x'", "old@x"),
+        ("'user.email'='new@x' 'core.bare'='false'", "new@x"),
+        ("'user.name'='O'\\''Neil'  'user.email'='two@x'", "two@x"),
+    ] {
+        person.set("GIT_CONFIG_PARAMETERS", parameters);
+        person.is(&repo, email);
+    }
+}
+
+#[test]
+fn values_in_the_environment_that_git_gives_up_on_are_an_error() {
+    for variables in [
+        &[("GIT_CONFIG_COUNT", "one")][..],
+        &[("GIT_CONFIG_COUNT", "-1")],
+        &[("GIT_CONFIG_COUNT", "1")],
+        &[("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "user.name")],
+        &[
+            ("GIT_CONFIG_COUNT", "1"),
+            ("GIT_CONFIG_KEY_0", "nokey"),
+            ("GIT_CONFIG_VALUE_0", "x"),
+        ],
+        &[("GIT_CONFIG_PARAMETERS", "user.name=A")],
+        &[("GIT_CONFIG_PARAMETERS", "'user.name=A")],
+    ] {
+        let mut person = Person::new();
+        let repo = person.repo();
+        for (name, value) in variables {
+            person.set(name, value);
+        }
+        let by_git = person.git(&repo, &["config", "--list"]);
+        assert_eq!(by_git, None, "{variables:?}");
+        let said = refusal(Trail::open(&repo, person.options()).map(drop));
+        assert!(said.contains("in the environment"), "{said}");
+    }
 }

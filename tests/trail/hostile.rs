@@ -217,7 +217,14 @@ fn the_environment_of_git_is_ignored() {
             "GIT_CONFIG_VALUE_0",
             elsewhere.path.to_str().unwrap().to_owned(),
         ),
-        ("GIT_CONFIG_PARAMETERS", "'core.bare=true'".into()),
+        (
+            "GIT_CONFIG_PARAMETERS",
+            format!(
+                "'core.bare=true' 'core.hooksPath'='{}' 'core.fsmonitor'='{command}' 'filter.x.clean'='{command}' \
+                     'core.sshCommand'='{command}' 'gpg.program'='{command}' 'diff.external'='{command}'",
+                there("hooks")
+            ),
+        ),
         ("GIT_REPLACE_REF_BASE", "refs/heads/".into()),
         ("GIT_SHALLOW_FILE", there("HEAD")),
         ("GIT_GRAFT_FILE", there("HEAD")),
@@ -235,12 +242,15 @@ fn the_environment_of_git_is_ignored() {
         ("GIT_TRACE", there("trace")),
         ("GIT_OPTIONAL_LOCKS", "0".into()),
     ];
-    // One by one, so that none hides another, and then all of them.
+    // One by one, so that none hides another, and then all of them. Git refuses a count without its key and value.
     let pairs: Vec<(&str, &str)> = environment
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    let mut cases: Vec<&[(&str, &str)]> = pairs.chunks(1).collect();
+    let is_together = |before: &(&str, &str), next: &(&str, &str)| {
+        before.0.starts_with("GIT_CONFIG_") && next.0.ends_with("_0")
+    };
+    let mut cases: Vec<&[(&str, &str)]> = pairs.chunk_by(is_together).collect();
     cases.push(&pairs);
     for (number, case) in cases.into_iter().enumerate() {
         std::fs::write(

@@ -6,24 +6,31 @@ use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice as _;
 
+use crate::place::git_config::given::{self, GivenValue};
 use crate::place::git_config::path;
 
 /// The variables that decide which configuration git reads.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct GitEnvironment {
     home: Option<PathBuf>,
     xdg_config_home: Option<PathBuf>,
     user_file: Option<PathBuf>,
     system_file: Option<PathBuf>,
     no_system: bool,
-    /// `GIT_CONFIG_KEY_<n>` and `GIT_CONFIG_VALUE_<n>`.
-    pub(super) given: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The values of `GIT_CONFIG_COUNT` and `GIT_CONFIG_PARAMETERS`, or why git refuses them.
+    pub(super) given: Result<Vec<GivenValue>, String>,
     /// The directory where git is installed, for `%(prefix)`.
     prefix: Option<PathBuf>,
     /// The current directory, under the name that the user used.
     pub(super) named_directory: Option<PathBuf>,
     /// The user who called `sudo`.
     pub(crate) sudo_user: Option<u32>,
+}
+
+impl Default for GitEnvironment {
+    fn default() -> GitEnvironment {
+        GitEnvironment::from_variables(|_| None)
+    }
 }
 
 impl GitEnvironment {
@@ -40,17 +47,8 @@ impl GitEnvironment {
     pub fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> GitEnvironment {
         let file = |name: &str| variable(name).map(PathBuf::from);
         let set = |name: &str| file(name).filter(|path| !path.as_os_str().is_empty());
-        let count = variable("GIT_CONFIG_COUNT")
-            .and_then(|count| count.to_str()?.parse::<usize>().ok())
-            .unwrap_or(0);
-        // More values than fit on a command line are a mistake, and would take too long.
-        let given = (0..count.min(10_000)).map_while(|number| {
-            let key = variable(&format!("GIT_CONFIG_KEY_{number}"))?;
-            let value = variable(&format!("GIT_CONFIG_VALUE_{number}"))?;
-            Some((key.as_bytes().to_vec(), value.as_bytes().to_vec()))
-        });
         GitEnvironment {
-            given: given.collect(),
+            given: given::read(&variable),
             home: file("HOME"),
             xdg_config_home: set("XDG_CONFIG_HOME"),
             user_file: file("GIT_CONFIG_GLOBAL"),

@@ -65,10 +65,16 @@ impl<'a> Reader<'a> {
         if self.has_work_tree_file() {
             self.file(&place.git_dir.join("config.worktree"), Scope::Repository)?;
         }
-        for (key, value) in &environment.given {
-            if let Some(value) = from_environment(key, value) {
-                self.value(value, None, 0)?;
-            }
+        let unreadable = |cause: String| TrailError::Unreadable {
+            what: "git's configuration in the environment".to_owned(),
+            cause,
+        };
+        let given = environment.given.as_ref();
+        for (key, value) in given.map_err(|cause| unreadable(cause.clone()))? {
+            let key = key.as_slice();
+            let value = from_environment(key, value.as_deref().unwrap_or_default());
+            let no_key = || unreadable(format!("`{}` is not a key", key.escape_ascii()));
+            self.value(value.ok_or_else(no_key)?, None, 0)?;
         }
         Ok(GitConfig {
             values: self.values,

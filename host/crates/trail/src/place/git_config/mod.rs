@@ -7,6 +7,7 @@
 mod condition;
 mod environment;
 mod file;
+mod given;
 mod path;
 
 use std::path::{Path, PathBuf};
