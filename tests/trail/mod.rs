@@ -15,6 +15,7 @@ mod index;
 mod kept;
 mod large;
 mod layouts;
+mod left_out;
 mod moved;
 mod new_repositories;
 mod odd;

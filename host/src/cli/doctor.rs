@@ -159,6 +159,7 @@ impl Doctor {
         self.add("trail", Finding::Good, text);
         self.place(&trail);
         self.attributes(&trail, settings);
+        self.left_out(&trail);
         self.remotes(&trail);
         let (finding, says) = machine::file_system(trail.common_dir());
         self.add("file system", finding, says);
@@ -217,6 +218,22 @@ impl Doctor {
                 trail::ATTRIBUTES
             );
             self.add("attributes", Finding::Warning, says);
+        }
+    }
+
+    /// Reports entries whose files could not be written to the work tree.
+    fn left_out(&mut self, trail: &Trail) {
+        match trail.left_out() {
+            Ok(None) => {}
+            Ok(Some((root, count))) => {
+                let says = format!(
+                    "the files of {count} entries are left out of {}, where they could not be written: the next record that can \
+                     writes them",
+                    root.display()
+                );
+                self.add("work tree", Finding::Warning, says);
+            }
+            Err(error) => self.add("work tree", Finding::Bad, error.to_string()),
         }
     }
 

@@ -90,6 +90,7 @@ impl TrailInner {
             placement: Placement::Ref,
             lock_wait: self.lock_wait,
             large: self.large,
+            warning: &self.warning,
         };
         flusher.sweep()?;
         if self.checkpoint(name)?.as_deref() != before {

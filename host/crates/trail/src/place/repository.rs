@@ -113,6 +113,11 @@ impl Repository {
         self.config.attributes_file(environment)
     }
 
+    /// Whether a person leaves files out of the work tree.
+    pub(crate) fn has_sparse_checkout(&self) -> bool {
+        self.config.has_sparse_checkout()
+    }
+
     /// The operator's setting for the first branch of new repositories.
     pub(crate) fn default_branch_of_operator(&self) -> Option<String> {
         self.config.default_branch()

@@ -29,6 +29,21 @@ pub(crate) enum MainWorkTree {
 pub(crate) struct WorkTree {
     pub(crate) git_dir: PathBuf,
     pub(crate) root: PathBuf,
+    /// Whether its files cannot be seen now: its directory was deleted, or is on a disk that is not mounted. Its index
+    /// is in the git directory, and belongs to the branch that it has checked out.
+    pub(crate) is_absent: bool,
+}
+
+impl WorkTree {
+    /// The commands with which git forgets an absent work tree that is gone for good.
+    pub(crate) fn forget_command(&self) -> String {
+        if self.git_dir.join("locked").exists() {
+            let root = self.root.display();
+            format!("`git worktree unlock {root}` and `git worktree prune`")
+        } else {
+            "`git worktree prune`".to_owned()
+        }
+    }
 }
 
 impl Repository {
@@ -76,7 +91,8 @@ impl Repository {
     /// Whether there are linked work trees.
     pub(crate) fn has_linked_work_tree(&self) -> Result<bool, TrailError> {
         let trees = self.work_trees()?;
-        Ok(trees.iter().any(|tree| tree.git_dir != self.common_dir))
+        let is_linked = |tree: &WorkTree| tree.git_dir != self.common_dir && !tree.is_absent;
+        Ok(trees.iter().any(is_linked))
     }
 
     /// Whether a work tree that can be found has `reference` checked out.
@@ -89,13 +105,14 @@ impl Repository {
         Ok(false)
     }
 
-    /// All work trees of the repository that can be found, the main one first.
+    /// All work trees of the repository, the main one first if it can be found. Linked ones may be absent.
     pub(crate) fn work_trees(&self) -> Result<Vec<WorkTree>, TrailError> {
         let mut found = Vec::new();
         if let MainWorkTree::At(root) = &self.main {
             found.push(WorkTree {
                 git_dir: self.common_dir.clone(),
                 root: root.clone(),
+                is_absent: false,
             });
         }
         let linked = self.common_dir.join("worktrees");
@@ -106,15 +123,17 @@ impl Repository {
         };
         for entry in entries {
             let git_dir = entry.doing("list", &linked)?.path();
-            // `gitdir` holds the path of the work tree's `.git` file. A deleted work tree need not be updated.
+            // `gitdir` holds the path of the work tree's `.git` file. Without it, git does not know the work tree either.
             let Ok(text) = fs::read_to_string(git_dir.join("gitdir")) else {
                 continue;
             };
             let dot_git = git_dir.join(text.trim_end());
-            if let Some(root) = dot_git.parent().filter(|root| root.is_dir()) {
+            if let Some(root) = dot_git.parent() {
                 found.push(WorkTree {
-                    git_dir,
                     root: root.to_owned(),
+                    // An empty mount point is a directory, too.
+                    is_absent: !dot_git.exists(),
+                    git_dir,
                 });
             }
         }

@@ -17,8 +17,16 @@ pub(crate) fn check_not_checked_out(
     for tree in repository.work_trees()? {
         if repository.has_checked_out(&tree, reference)? {
             let short = reference.trim_start_matches("refs/heads/");
+            let remedy = if tree.is_absent {
+                format!(
+                    "it is absent, and would be outdated; if it is gone for good, run {}",
+                    tree.forget_command()
+                )
+            } else {
+                "switch to another branch there".to_owned()
+            };
             return Err(TrailError::Busy(format!(
-                "`{short}` is checked out in {}, which this trail does not update: switch to another branch there",
+                "`{short}` is checked out in {}, which this trail does not update: {remedy}",
                 tree.root.display()
             )));
         }
@@ -32,9 +40,14 @@ pub(super) fn checked_out(
     reference: &str,
 ) -> Result<Option<WorkTree>, TrailError> {
     repository.check_work_tree_known(reference)?;
-    let mut found = None;
+    let mut found: Option<WorkTree> = None;
     for tree in repository.work_trees()? {
         let on_branch = repository.has_checked_out(&tree, reference)?;
+        if tree.is_absent {
+            // An operation does not go on there now.
+            found = found.or_else(|| on_branch.then_some(tree));
+            continue;
+        }
         if let Some(operation) = operation_in_progress(&tree.git_dir, reference, on_branch) {
             let short = reference.trim_start_matches("refs/heads/");
             return Err(TrailError::Busy(format!(
@@ -42,7 +55,7 @@ pub(super) fn checked_out(
                 tree.root.display()
             )));
         }
-        if on_branch && found.is_none() {
+        if on_branch && found.as_ref().is_none_or(|found| found.is_absent) {
             found = Some(tree);
         }
     }

@@ -20,6 +20,7 @@ use crate::place::state::StateDir;
 use crate::place::work_trees::{Head, WorkTree};
 pub(crate) use crate::work_tree::checked_out::check_not_checked_out;
 use crate::work_tree::checked_out::checked_out;
+use crate::work_tree::left_out::{self, WhyLeftOut};
 use crate::write::lock::{GitLock, remove_leftover};
 
 /// An entry to be written to the work tree.
@@ -33,6 +34,7 @@ pub(crate) struct CheckoutFile {
 pub(crate) struct LockedWorkTree<'a> {
     pub(super) disk: &'a dyn Disk,
     pub(super) state: &'a StateDir,
+    pub(super) repository: &'a Repository,
     pub(super) tree: WorkTree,
     reference: String,
     lock: GitLock<'a>,
@@ -47,7 +49,7 @@ pub(crate) struct LockedWorkTree<'a> {
 pub(crate) fn lock_work_tree<'a>(
     disk: &'a dyn Disk,
     state: &'a StateDir,
-    repository: &Repository,
+    repository: &'a Repository,
     reference: &str,
     wait: Duration,
 ) -> Result<Option<LockedWorkTree<'a>>, TrailError> {
@@ -83,6 +85,7 @@ pub(crate) fn lock_work_tree<'a>(
         return Ok(Some(LockedWorkTree {
             disk,
             state,
+            repository,
             tree,
             reference: reference.to_owned(),
             lock,
@@ -98,7 +101,7 @@ pub(crate) fn lock_work_tree<'a>(
 pub(super) fn lock_with_entries<'a>(
     disk: &'a dyn Disk,
     state: &'a StateDir,
-    repository: &Repository,
+    repository: &'a Repository,
     tree: WorkTree,
     wait: Duration,
 ) -> Result<Option<LockedWorkTree<'a>>, TrailError> {
@@ -120,6 +123,7 @@ pub(super) fn lock_with_entries<'a>(
     Ok(Some(LockedWorkTree {
         disk,
         state,
+        repository,
         tree,
         reference: String::new(),
         lock,
@@ -127,7 +131,10 @@ pub(super) fn lock_with_entries<'a>(
     }))
 }
 
-fn read_index(path: &Path, repository: &Repository) -> Result<gix::index::File, TrailError> {
+pub(super) fn read_index(
+    path: &Path,
+    repository: &Repository,
+) -> Result<gix::index::File, TrailError> {
     gix::index::File::at_or_default(path, repository.hash, false, Default::default()).map_err(
         |error| TrailError::Unreadable {
             what: path.display().to_string(),
@@ -180,13 +187,15 @@ enum Slot {
 }
 
 /// The result of writing an entry's file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Written {
+#[derive(Debug)]
+pub(super) enum Written {
     Created,
     /// The file exists with the entry's contents.
     Same,
     /// Another file is there, and stays.
     Kept,
+    /// The file cannot be written now.
+    Refused(WhyLeftOut),
 }
 
 impl LockedWorkTree<'_> {
@@ -195,43 +204,50 @@ impl LockedWorkTree<'_> {
         &self.tree.git_dir
     }
 
-    /// Writes the entries to the work tree and the index, and unlocks the index.
+    /// Writes the entries to the work tree and the index, and unlocks the index. Returns a warning for the operator if
+    /// files are left out.
     ///
     /// With `repair`, a file that is a prefix of its entry counts as one that a crash cut short.
     pub(crate) fn write_entries(
         mut self,
         entries: &[CheckoutFile],
         repair: bool,
-    ) -> Result<(), TrailError> {
+    ) -> Result<Option<String>, TrailError> {
         if !self.is_on_branch()? {
-            return self.lock.release();
+            return self.lock.release().map(|()| None);
         }
-        // Looked up before anything is added: afterwards the index is not sorted.
-        let slots: Vec<Slot> = entries.iter().map(|entry| self.slot(entry)).collect();
         let mut created = Vec::new();
-        let mut changed = false;
-        for (entry, slot) in entries.iter().zip(slots) {
+        let mut left_out = None;
+        let mut changed = self.write_left_out(&mut created, &mut left_out)?;
+        let mut added = Vec::new();
+        for entry in entries {
+            let slot = self.slot(entry);
             if slot == Slot::Theirs || (slot == Slot::Ours && !repair) {
                 continue;
             }
-            let file = self.write_file(entry, repair)?;
-            if file == Written::Created {
-                created.push(self.tree.root.join(&entry.path));
-            }
+            let (stat, flags) = match self.write_file(entry, repair)? {
+                Written::Kept => (Stat::default(), Flags::empty()),
+                Written::Same => (self.stat(&entry.path)?, Flags::empty()),
+                Written::Created => {
+                    created.push(self.tree.root.join(&entry.path));
+                    (self.stat(&entry.path)?, Flags::empty())
+                }
+                Written::Refused(why) => {
+                    left_out.get_or_insert(why);
+                    changed |= self.leave_out(&entry.path);
+                    (Stat::default(), left_out::FLAGS)
+                }
+            };
             if slot == Slot::Free {
-                let stat = match file {
-                    Written::Kept => Stat::default(),
-                    Written::Created | Written::Same => self.stat(&entry.path)?,
-                };
-                self.index.dangerously_push_entry(
-                    stat,
-                    entry.blob,
-                    Flags::empty(),
-                    Mode::FILE,
-                    entry.path.as_str().into(),
-                );
-                changed = true;
+                added.push((entry, stat, flags));
             }
+        }
+        changed |= !added.is_empty();
+        // Afterwards the index is not sorted, and nothing can be found in it.
+        for (entry, stat, flags) in added {
+            let path = entry.path.as_str().into();
+            self.index
+                .dangerously_push_entry(stat, entry.blob, flags, Mode::FILE, path);
         }
         // HEAD may have moved without the index's lock (`git symbolic-ref`). Index and work tree then belong to another
         // branch, and the new files would be in the way when the person comes back.
@@ -242,7 +258,8 @@ impl LockedWorkTree<'_> {
         } else if changed {
             self.write_index()?;
         }
-        self.lock.release()
+        let warning = left_out.map(|why| why.warning(&self.tree));
+        self.lock.release().map(|()| warning)
     }
 
     /// Writes the index if it was changed, and unlocks it.
@@ -282,7 +299,19 @@ impl LockedWorkTree<'_> {
     }
 
     /// Writes the entry's file unless one is there.
-    fn write_file(&self, entry: &CheckoutFile, repair: bool) -> Result<Written, TrailError> {
+    pub(super) fn write_file(
+        &self,
+        entry: &CheckoutFile,
+        repair: bool,
+    ) -> Result<Written, TrailError> {
+        if self.tree.is_absent {
+            return Ok(Written::Refused(WhyLeftOut::Absent));
+        }
+        self.try_write_file(entry, repair)
+            .or_else(WhyLeftOut::unless_other)
+    }
+
+    fn try_write_file(&self, entry: &CheckoutFile, repair: bool) -> Result<Written, TrailError> {
         let path = self.tree.root.join(&entry.path);
         self.create_parents(&entry.path)?;
         for _ in 0..2 {

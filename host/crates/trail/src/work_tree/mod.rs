@@ -3,3 +3,4 @@
 pub(crate) mod attributes;
 mod checked_out;
 pub(crate) mod checkout;
+mod left_out;

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use gix::ObjectId;
@@ -30,6 +31,8 @@ pub(crate) struct Flusher<'a> {
     pub(crate) lock_wait: Duration,
     /// Packs of more bytes are not merged.
     pub(crate) large: u64,
+    /// For the operator: a failure that stopped nothing.
+    pub(crate) warning: &'a Mutex<Option<String>>,
 }
 
 /// A group of commits that is ready to be flushed.
@@ -77,6 +80,7 @@ impl<'a> Flusher<'a> {
             placement: shared.identity.placement,
             lock_wait: shared.lock_wait,
             large: shared.large,
+            warning: &shared.warning,
         }
     }
 }
@@ -186,7 +190,7 @@ impl Flusher<'_> {
             .write_mark(self.disk, &self.state.acknowledged_path(), &group.mark);
         // This runs after a failure too: a person may commit from this index at any moment.
         if let Some(work_tree) = work_tree {
-            work_tree.write_entries(group.checkout_files, false)?;
+            self.warn(work_tree.write_entries(group.checkout_files, false)?);
         }
         noted?;
         if self.placement == Placement::Checkout {
@@ -194,6 +198,14 @@ impl Flusher<'_> {
                 .write_mark(self.disk, &self.state.in_step_path(), &group.mark)?;
         }
         Ok(())
+    }
+
+    /// Notes a warning for the operator.
+    pub(crate) fn warn(&self, warning: Option<String>) {
+        if let Some(text) = warning {
+            tracing::warn!("{text}");
+            *self.warning.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        }
     }
 
     /// Appends to the reflogs as git does for a branch that is checked out: one line for the branch and one for `HEAD`.

@@ -93,7 +93,7 @@ impl Flusher<'_> {
                 self.lock_wait,
             )?
         {
-            work_tree.write_entries(&missing, true)?;
+            self.warn(work_tree.write_entries(&missing, true)?);
         }
         self.state
             .write_mark(self.disk, &self.state.in_step_path(), mark)

@@ -160,6 +160,17 @@ impl GitConfig {
         }
     }
 
+    /// Whether a person leaves files out of the work tree.
+    pub(crate) fn has_sparse_checkout(&self) -> bool {
+        let value = self.last("core", "sparsecheckout");
+        value.is_some_and(|value| {
+            !matches!(
+                value.to_ascii_lowercase().as_str(),
+                "false" | "no" | "off" | "0"
+            )
+        })
+    }
+
     /// The value of `core.logAllRefUpdates`, in lower case.
     pub(crate) fn log_all_ref_updates(&self) -> Option<String> {
         let value = self.last("core", "logallrefupdates");

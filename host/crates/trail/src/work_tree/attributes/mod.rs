@@ -125,9 +125,10 @@ impl TrailInner {
     /// The root of the work tree with the entries.
     fn root(&self) -> Result<Option<PathBuf>, TrailError> {
         for tree in self.repository.work_trees()? {
-            if self
-                .repository
-                .has_checked_out(&tree, &self.identity.reference)?
+            if !tree.is_absent
+                && self
+                    .repository
+                    .has_checked_out(&tree, &self.identity.reference)?
             {
                 return Ok(Some(tree.root));
             }

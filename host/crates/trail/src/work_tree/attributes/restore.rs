@@ -38,7 +38,8 @@ pub(crate) fn restore_entries(
         return Ok(());
     }
     let restore = || -> Result<(), TrailError> {
-        for tree in repository.work_trees()? {
+        let trees = repository.work_trees()?;
+        for tree in trees.into_iter().filter(|tree| !tree.is_absent) {
             if let Some(mut tree) =
                 checkout::lock_with_entries(disk, state, repository, tree, wait)?
             {
