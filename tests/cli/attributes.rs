@@ -4,6 +4,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use super::machines::commit_with;
 use super::{Machine, outcome};
+use crate::support;
 
 #[test]
 fn filters_and_line_endings_leave_entries_as_they_are() {
@@ -193,5 +194,31 @@ fn entries_that_git_converted_in_a_clone_get_the_bytes_of_the_record() {
         let ran =
             machine.run_with_input(&["-C", "clone", "commit", "-"], outcome("c", "completed"));
         assert_eq!(ran.exit, Some(0), "{attributes}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_line_after_the_block_of_attributes_is_told_and_the_block_moves_to_the_end() {
+    let machine = Machine::with_repository();
+    machine.write("repo/.git/info/attributes", "*.md text\n");
+    machine.commit(&outcome("a", "failed"));
+    let file = machine.path("repo/.git/info/attributes");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let block = text.strip_prefix("*.md text\n").unwrap();
+    // These lines leave entries alone.
+    let harmless = format!("{text}*.json diff=json -text\nsrc/** filter=lfs\n");
+    std::fs::write(&file, &harmless).unwrap();
+    machine.commit(&outcome("b", "failed"));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), harmless);
+    for line in ["*.json filter=lfs", "* text=auto", "/.audit/** !ident"] {
+        std::fs::write(&file, format!("{text}{line}\n")).unwrap();
+        let ran = machine.run(&["-C", "repo", "doctor"]);
+        assert!(ran.out.contains("have precedence over"), "{ran:?}");
+        let task = line.replace(|letter: char| !letter.is_ascii_alphanumeric(), "");
+        machine.commit(&outcome(&task, "failed"));
+        let now = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(now, format!("*.md text\n{line}\n{block}"));
+        let ran = machine.run(&["-C", "repo", "doctor"]);
+        assert!(!ran.out.contains("have precedence over"), "{ran:?}");
     }
 }

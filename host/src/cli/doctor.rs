@@ -210,13 +210,21 @@ impl Doctor {
             }
             Err(error) => self.add("filter", Finding::Bad, error.to_string()),
         }
-        if trail.has_attributes() == Some(false) && matches!(trail.has_begun(), Ok(true)) {
-            let says = format!(
-                "{}/info/attributes, which clones do not copy, lacks the line that keeps filters and line endings off entries: \
+        let dir = trail.common_dir().display();
+        let says = match trail.entry_attributes() {
+            Some(trail::EntryAttributes::Missing) => format!(
+                "{dir}/info/attributes, which clones do not copy, lacks the line that keeps filters and line endings off entries: \
                  add `{}`",
-                trail.common_dir().display(),
                 trail::ATTRIBUTES
-            );
+            ),
+            Some(trail::EntryAttributes::Overridden) => format!(
+                "in {dir}/info/attributes, later lines have precedence over `{}`, so git may change entries in the work tree: the \
+                 next command that records moves it to the end",
+                trail::ATTRIBUTES
+            ),
+            Some(trail::EntryAttributes::InForce) | None => return,
+        };
+        if matches!(trail.has_begun(), Ok(true)) {
             self.add("attributes", Finding::Warning, says);
         }
     }

@@ -52,7 +52,7 @@ pub use setup::open::{DEFAULT_AUTHOR, OpenOptions};
 pub use setup::remote_trails::{AdoptedTrail, unfetched_branches_warning};
 pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};
 pub use used_policies::{DecidedBy, UsedPolicies};
-pub use work_tree::attributes::RULE as ATTRIBUTES;
+pub use work_tree::attributes::{EntryAttributes, RULE as ATTRIBUTES};
 pub use write::fence::{CommitterOptions, Fence};
 pub use write::holder::{HolderState, LockWatch, StuckHolder};
 pub use write::ticket::{CommittedEntry, Ticket};

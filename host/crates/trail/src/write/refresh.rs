@@ -37,6 +37,8 @@ impl Writer<'_> {
             // Without a mark, this may have been cut short.
             if identity.is_none() || acknowledged.is_none() {
                 shared.write_entry_attributes();
+            } else {
+                shared.move_entry_attributes();
             }
         }
         let tip = shared.repository.read_ref(&shared.identity.reference)?;

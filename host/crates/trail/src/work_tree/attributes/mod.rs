@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub(crate) use restore::restore_entries;
-use rules::{Filter, Rules};
+use rules::{Attribute, Rules};
 
 use crate::disk::{self, Disk};
 use crate::error::TrailError;
@@ -32,6 +32,42 @@ const END: &str = "# chiffon-audit: end";
 
 /// How long the rules are cached: a person's change takes effect after this time.
 const RULES_CACHED_FOR: Duration = Duration::from_secs(1);
+
+/// What `info/attributes` does for entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryAttributes {
+    /// Git changes no entry between history and work tree.
+    InForce,
+    /// The line that disables conversions is missing.
+    Missing,
+    /// A later line of the file has precedence over it.
+    Overridden,
+}
+
+impl EntryAttributes {
+    /// Reads the text of `info/attributes`.
+    fn of(text: &str) -> EntryAttributes {
+        if !text.lines().any(|line| line.trim() == RULE) {
+            return EntryAttributes::Missing;
+        }
+        let mut rules = Rules::default();
+        rules.add(text.as_bytes(), "");
+        let is_kept = |path: &str| {
+            ["filter", "text", "ident", "working-tree-encoding"]
+                .iter()
+                .all(|attribute| rules.value(path, attribute) == Attribute::Unset)
+        };
+        let sample = TaskId::parse("task");
+        let mut paths = [Layout::Flat, Layout::Sharded]
+            .into_iter()
+            .filter_map(|layout| Some(layout.path(sample.as_ref().ok()?)));
+        if paths.all(|path| is_kept(&path)) {
+            EntryAttributes::InForce
+        } else {
+            EntryAttributes::Overridden
+        }
+    }
+}
 
 /// The cached rules, and when they were read.
 #[derive(Default)]
@@ -55,11 +91,9 @@ impl Trail {
         }
     }
 
-    /// Whether `info/attributes` has the line that disables conversions; `None` if no work tree could change entries.
-    pub fn has_attributes(&self) -> Option<bool> {
-        let repository = &self.shared().repository;
-        let path = path(repository);
-        (!repository.is_bare()).then(|| fs::read_to_string(path).is_ok_and(|text| has_rule(&text)))
+    /// What `info/attributes` does for entries; `None` if no work tree could change entries.
+    pub fn entry_attributes(&self) -> Option<EntryAttributes> {
+        entry_attributes(&self.shared().repository)
     }
 
     /// The name of the filter that would encrypt an entry.
@@ -98,10 +132,10 @@ impl TrailInner {
             known.0 = Some((Instant::now(), rules));
         }
         let filter = match &known.0 {
-            Some((_, rules)) => rules.filter(path),
-            None => Filter::Unspecified,
+            Some((_, rules)) => rules.value(path, "filter"),
+            None => Attribute::Unspecified,
         };
-        let Filter::Named(name) = filter else {
+        let Attribute::Value(name) = filter else {
             return Ok(None);
         };
         // LFS stores large files elsewhere and does not encrypt. An entry is not large.
@@ -120,6 +154,13 @@ impl TrailInner {
             tracing::warn!("{why}");
         }
         *self.warning() = kept.err();
+    }
+
+    /// Moves the block of attributes to the end if later lines have precedence over it. The caller holds the writer lock.
+    pub(crate) fn move_entry_attributes(&self) {
+        if entry_attributes(&self.repository) == Some(EntryAttributes::Overridden) {
+            self.write_entry_attributes();
+        }
     }
 
     /// The root of the work tree with the entries.
@@ -169,8 +210,20 @@ fn path(repository: &Repository) -> PathBuf {
     repository.common_dir.join("info/attributes")
 }
 
-fn has_rule(text: &str) -> bool {
-    text.lines().any(|line| line.trim() == RULE)
+fn entry_attributes(repository: &Repository) -> Option<EntryAttributes> {
+    let text = || fs::read(path(repository)).unwrap_or_default();
+    (!repository.is_bare()).then(|| EntryAttributes::of(&String::from_utf8_lossy(&text())))
+}
+
+/// The bytes without the lines of the program's own block, and nothing else removed: a person may have deleted one of
+/// its lines.
+fn without_own_lines(text: &[u8]) -> Vec<u8> {
+    let own = [BEGIN, RULE, END].map(str::as_bytes);
+    text.split_inclusive(|byte| *byte == b'\n')
+        .filter(|line| !own.contains(&line.trim_ascii()))
+        .flatten()
+        .copied()
+        .collect()
 }
 
 /// The text without the program's own block.
@@ -216,13 +269,13 @@ pub(crate) fn write_entry_attributes(
         Err(error) if error.kind() == io::ErrorKind::NotFound => (Vec::new(), None),
         Err(error) => return Err(failed(error)),
     };
-    if has_rule(&String::from_utf8_lossy(&before)) {
+    if EntryAttributes::of(&String::from_utf8_lossy(&before)) == EntryAttributes::InForce {
         return Ok(());
     }
     if mode.is_some_and(|mode| mode & 0o222 == 0) {
         return Err(write_failure(&path, "it is read-only"));
     }
-    let mut text = before;
+    let mut text = without_own_lines(&before);
     if !text.is_empty() && !text.ends_with(b"\n") {
         text.push(b'\n');
     }

@@ -1,4 +1,4 @@
-//! The part of gitattributes(5) that decides which filter a path has.
+//! The part of gitattributes(5) that decides which value an attribute of a path has.
 //!
 //! Reads plain text. Never runs a filter.
 
@@ -16,16 +16,18 @@ const MAX_BYTES: u64 = 16 << 20;
 /// The limit of nested macros, which ends a cycle.
 const MAX_DEPTH: usize = 16;
 
-/// The value of the attribute `filter` for a path.
+/// The value of an attribute for a path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Filter {
+pub(super) enum Attribute {
     /// No rule sets it.
     #[default]
     Unspecified,
-    /// `-filter`, or `filter` without a name: no program.
-    None,
-    /// `filter=NAME`.
-    Named(String),
+    /// `-name`.
+    Unset,
+    /// `name` without a value.
+    Set,
+    /// `name=value`.
+    Value(String),
 }
 
 /// The rules of several files; later ones have precedence.
@@ -95,30 +97,30 @@ impl Rules {
         }
     }
 
-    /// The filter of the file at a path that is relative to the root of the work tree.
-    pub(super) fn filter(&self, path: &str) -> Filter {
-        let mut filter = Filter::Unspecified;
+    /// The value of an attribute of the file at a path that is relative to the root of the work tree.
+    pub(super) fn value(&self, path: &str, attribute: &str) -> Attribute {
+        let mut value = Attribute::Unspecified;
         for line in self.lines.iter().filter(|line| line.matches(path)) {
             for assignment in &line.assignments {
-                self.assign(assignment, &mut filter, 0);
+                self.assign(assignment, attribute.as_bytes(), &mut value, 0);
             }
         }
-        filter
+        value
     }
 
-    fn assign(&self, assignment: &Assignment, filter: &mut Filter, depth: usize) {
+    fn assign(&self, assignment: &Assignment, asked: &[u8], value: &mut Attribute, depth: usize) {
         match assignment {
-            Assignment::Set(name, value) if name == b"filter" => {
-                *filter = match value {
-                    Some(value) => Filter::Named(String::from_utf8_lossy(value).into_owned()),
-                    None => Filter::None,
+            Assignment::Set(name, said) if name == asked => {
+                *value = match said {
+                    Some(said) => Attribute::Value(String::from_utf8_lossy(said).into_owned()),
+                    None => Attribute::Set,
                 };
             }
-            Assignment::Unset(name) if name == b"filter" => *filter = Filter::None,
-            Assignment::Unspecified(name) if name == b"filter" => *filter = Filter::Unspecified,
+            Assignment::Unset(name) if name == asked => *value = Attribute::Unset,
+            Assignment::Unspecified(name) if name == asked => *value = Attribute::Unspecified,
             Assignment::Set(name, None) if depth < MAX_DEPTH => {
                 for assignment in self.macros.get(name).into_iter().flatten() {
-                    self.assign(assignment, filter, depth + 1);
+                    self.assign(assignment, asked, value, depth + 1);
                 }
             }
             _ => {}
@@ -182,18 +184,18 @@ mod tests {
     const ENTRY: &str = ".audit/tasks/t-1.json";
 
     #[track_caller]
-    fn check(texts: &[(&str, &str)], expect: Filter) {
+    fn check(texts: &[(&str, &str)], expect: Attribute) {
         let mut rules = Rules::default();
         for (below, text) in texts {
             rules.add(text.as_bytes(), below);
         }
-        assert_eq!(rules.filter(ENTRY), expect, "{texts:?}");
+        assert_eq!(rules.value(ENTRY, "filter"), expect, "{texts:?}");
     }
 
     #[test]
     fn a_pattern_gives_its_path_a_filter() {
-        let crypt = || Filter::Named("crypt".into());
-        check(&[], Filter::Unspecified);
+        let crypt = || Attribute::Value("crypt".into());
+        check(&[], Attribute::Unspecified);
         check(&[("", "* filter=crypt\n")], crypt());
         check(&[("", "*.json filter=crypt -text\r\n")], crypt());
         check(&[("", "/.audit/** filter=crypt")], crypt());
@@ -213,23 +215,26 @@ mod tests {
                 "",
                 "# * filter=crypt\n.audit/ filter=crypt\n*.md filter=crypt",
             )],
-            Filter::Unspecified,
+            Attribute::Unspecified,
         );
-        check(&[("", ".audit/* filter=crypt")], Filter::Unspecified);
-        check(&[("src/", "* filter=crypt")], Filter::Unspecified);
+        check(&[("", ".audit/* filter=crypt")], Attribute::Unspecified);
+        check(&[("src/", "* filter=crypt")], Attribute::Unspecified);
     }
 
     #[test]
     fn the_last_word_counts() {
         check(
             &[("", "* filter=crypt\n.audit/** !filter")],
-            Filter::Unspecified,
+            Attribute::Unspecified,
         );
         check(
             &[("", "* filter=crypt"), (".audit/tasks/", "* -filter")],
-            Filter::None,
+            Attribute::Unset,
         );
-        check(&[("", "* -filter filter=lfs")], Filter::Named("lfs".into()));
-        check(&[("", "[attr]a b\n[attr]b a\n* a")], Filter::Unspecified);
+        check(
+            &[("", "* -filter filter=lfs")],
+            Attribute::Value("lfs".into()),
+        );
+        check(&[("", "[attr]a b\n[attr]b a\n* a")], Attribute::Unspecified);
     }
 }
