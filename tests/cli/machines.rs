@@ -1,6 +1,7 @@
 //! Real machines: homes and caches that cannot be written, other people's configuration, filters, shared repositories.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::{Machine, Ran, outcome};
@@ -324,5 +325,57 @@ fn a_shared_repository_is_written_as_git_writes_it() {
             };
             assert_eq!(mode & expect, expect, "{value}: {name} has mode {mode:o}");
         }
+    }
+}
+
+/// Runs the program in a directory that is deleted first.
+fn in_deleted_directory(machine: &Machine, gone: &Path, args: &[&str]) -> Ran {
+    let program = machine.command(args);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "rmdir \"$PWD\"; exec \"$0\" \"$@\""])
+        .arg(program.get_program())
+        .args(program.get_args());
+    command.env_clear().current_dir(gone);
+    let variables = program.get_envs();
+    command.envs(variables.filter_map(|(name, value)| Some((name, value?))));
+    Ran::of(command.stdin(Stdio::null()).output().unwrap())
+}
+
+#[test]
+fn an_absolute_repository_is_found_although_the_working_directory_was_deleted() {
+    let machine = Machine::with_repository();
+    machine.commit(&outcome("a", "completed"));
+    let file = machine.write("b.json", outcome("b", "completed"));
+    let repo = machine.path("repo");
+    for args in [
+        &["log", "--oneline"][..],
+        &["commit", file.to_str().unwrap()],
+    ] {
+        let gone = machine.path("gone");
+        std::fs::create_dir(&gone).unwrap();
+        let args = [&["-C", repo.to_str().unwrap()], args].concat();
+        let ran = in_deleted_directory(&machine, &gone, &args);
+        assert_eq!(ran.exit, Some(0), "{args:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_deleted_working_directory_is_told() {
+    let machine = Machine::with_repository();
+    for args in [
+        &["log"][..],
+        &["commit", "-"],
+        &["-C", "../repo", "verify"],
+        &["init"],
+    ] {
+        let gone = machine.path("gone");
+        std::fs::create_dir(&gone).unwrap();
+        let ran = in_deleted_directory(&machine, &gone, args);
+        assert_eq!(ran.exit, Some(2), "{args:?}: {ran:?}");
+        assert!(
+            ran.err.contains("the current directory was deleted"),
+            "{ran:?}"
+        );
     }
 }

@@ -58,10 +58,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
         Ok(cli) => cli,
         Err(error) => return explain(&error, &arguments),
     };
+    let is_gone = leave_deleted_directory();
     let output = Output::new(&cli.global, &environment);
     let program = arguments.first().cloned().unwrap_or_default();
     let mut session = Session::new(&cli.global, environment, output, program);
-    let exit = dispatch(cli.command, &mut session)
+    let exit = check_directory(&cli.command, &session, is_gone)
+        .and_then(|()| dispatch(cli.command, &mut session))
         .unwrap_or_else(|error| fail(&mut session.output, &error));
     match session.output.flush() {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(
@@ -72,7 +74,33 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
     }
 }
 
-fn dispatch(command: Command, session: &mut Session) -> Result<Exit> {
+/// Leaves a working directory that was deleted, so that a repository with an absolute path can be opened: the library
+/// for git needs a working directory. In the new one, a relative path leads nowhere either. Returns whether it was
+/// deleted.
+fn leave_deleted_directory() -> bool {
+    let is_gone = std::env::current_dir().is_err();
+    if is_gone {
+        // Only numbers are in it.
+        let _ = std::env::set_current_dir("/proc/self/fdinfo");
+    }
+    is_gone
+}
+
+/// Fails if the directory of the repository is missing.
+fn check_directory(command: &Command, session: &Session, is_gone: bool) -> Result<()> {
+    let needs_none = matches!(
+        command,
+        Command::Demo(_)
+            | Command::Policy(_)
+            | Command::Store(_)
+            | Command::Completions(_)
+            | Command::Man(_)
+    );
+    if is_gone && session.directory.is_relative() && !needs_none {
+        let error = "the current directory was deleted: change to another one, or name the repository with `-C` and an \
+                     absolute path";
+        return Err(UsageError(error.to_owned()).into());
+    }
     // Searching upwards from a missing directory would find nothing, or the wrong repository. `init` creates the
     // directory.
     if !matches!(command, Command::Init(_)) && !session.directory.exists() {
@@ -80,6 +108,10 @@ fn dispatch(command: Command, session: &mut Session) -> Result<Exit> {
         let error = format!("{}: no such file or directory", text::Line(&directory));
         return Err(UsageError(error).into());
     }
+    Ok(())
+}
+
+fn dispatch(command: Command, session: &mut Session) -> Result<Exit> {
     match command {
         Command::Demo(args) => demo::run(&args, session),
         Command::Init(args) => init::run(&args, session),
