@@ -379,3 +379,51 @@ fn a_deleted_working_directory_is_told() {
         );
     }
 }
+
+#[test]
+fn a_shared_repository_has_a_store_that_its_group_can_write_whoever_makes_it() {
+    let machine = Machine::new();
+    std::fs::create_dir(machine.path("repo")).unwrap();
+    let init = ["init", "-q", "--bare", "-b", "main", "--shared=group"];
+    support::git(&machine.path("repo"), &init);
+    // The store comes first, before the trail has a directory.
+    let program = machine.command(&["-C", "repo", "submissions"]);
+    let program = program.get_program().to_owned();
+    let listen = [
+        "-C",
+        "repo",
+        "serve",
+        "--drain",
+        "0",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "umask 077; exec \"$0\" \"$@\""])
+        .arg(&program)
+        .args(listen);
+    let variables = machine.command(&[]);
+    command.env_clear().current_dir(machine.path("."));
+    command.envs(
+        variables
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let out = child.stdout.take().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let doctor = machine.run(&["-C", "repo", "doctor"]);
+    assert!(!doctor.out.contains("may read or write"), "{doctor:?}");
+    let mode = |name: &str| machine.path(name).metadata().unwrap().mode() & 0o7777;
+    assert_eq!(mode("repo/chiffon-audit") & 0o2070, 0o2070, "{line}");
+    assert_eq!(mode("repo/chiffon-audit/store.sqlite") & 0o777, 0o660);
+}

@@ -94,18 +94,24 @@ fn keys(connection: &Connection, url: &str) -> Result<FingerprintKeys, StoreErro
     })
 }
 
-/// Warns about files that other users can read. A store that is created here is readable by its user only, but one that
-/// was restored from a copy may not be, and submissions may contain what a policy redacts.
+/// Warns about files that other users can read. A store that is created here is readable by its user only, and by the
+/// group of a shared directory, but one that was restored from a copy may not be, and submissions may contain what a
+/// policy redacts.
 fn readable_by_others(path: &Path) -> Vec<String> {
+    let directory = directory_of(path).metadata();
+    let mode = match directory.is_ok_and(|directory| is_shared(directory.mode())) {
+        true => 0o660,
+        false => 0o600,
+    };
     let files = ["", "-wal", "-shm"].map(|suffix| sidecar_path(path, suffix));
     let open_to_others = files.iter().filter(|file| {
         file.metadata()
-            .is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+            .is_ok_and(|metadata| metadata.mode() & 0o077 & !mode != 0)
     });
     open_to_others
         .map(|file| {
             let file = file.display();
-            format!("other users of this machine may read or write {file}, which holds submissions: `chmod 600 {file}`")
+            format!("other users of this machine may read or write {file}, which holds submissions: `chmod {mode:o} {file}`")
         })
         .collect()
 }
@@ -240,13 +246,12 @@ fn create(path: &Path, url: &str) -> Result<(), StoreError> {
     let failed = |action: &str, error: io::Error| {
         StoreError::Unavailable(format!("cannot {action} {url}: {error}"))
     };
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let directory = directory_of(path);
     if !directory.exists() {
         // Creates one level: the state directory in the git directory. More would hide a mistyped path.
-        fs::create_dir(directory).map_err(|error| failed("make the directory of", error))?;
+        fs::create_dir(directory)
+            .and_then(|()| share_directory(directory))
+            .map_err(|error| failed("make the directory of", error))?;
     }
     // Submissions may contain what a policy redacts, so other users must not read them. SQLite gives its other files
     // the same mode.
@@ -281,15 +286,38 @@ fn create(path: &Path, url: &str) -> Result<(), StoreError> {
         .map_err(|error| failed("sync the directory of", error))
 }
 
+/// A directory in one that a group can write to (`core.sharedRepository`) is shared like that one, whatever the umask
+/// is.
+fn share_directory(directory: &Path) -> io::Result<()> {
+    let above = fs::metadata(directory_of(directory))?.mode();
+    if is_shared(above) {
+        let mode = fs::metadata(directory)?.mode() | above & 0o2070;
+        fs::set_permissions(directory, fs::Permissions::from_mode(mode & 0o7777))?;
+    }
+    Ok(())
+}
+
 /// In a directory that a group can write to (`core.sharedRepository`), the group can write to the store too. Other
 /// users cannot read it.
 fn share_with_group(file: &fs::File, directory: &Path) -> io::Result<()> {
-    const SHARED: u32 = 0o2020;
-    let mode = fs::metadata(directory)?.mode();
-    if mode & SHARED == SHARED {
+    if is_shared(fs::metadata(directory)?.mode()) {
         file.set_permissions(fs::Permissions::from_mode(0o660))?;
     }
     Ok(())
+}
+
+/// Whether a directory with this mode belongs to a group that writes to it, as git makes it for a shared repository.
+fn is_shared(mode: u32) -> bool {
+    const SHARED: u32 = 0o2020;
+    mode & SHARED == SHARED
+}
+
+/// The directory that holds a file.
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 fn version(connection: &Connection, url: &str) -> Result<u32, StoreError> {
