@@ -371,3 +371,38 @@ fn two_that_begin_a_trail_at_once_begin_one() {
     assert_eq!(repo.git(&["rev-list", "--count", "main"]).trim(), "1");
     repo.fsck();
 }
+
+#[test]
+fn a_renamed_branch_is_followed_with_the_command_that_the_error_names() {
+    let repo = checkout();
+    record_at(&repo.path, "a", 0).unwrap();
+    repo.git(&["branch", "elsewhere", "HEAD~1"]);
+    repo.git(&["branch", "-m", "main", "trunk"]);
+    let before = repo.git(&["rev-parse", "HEAD"]);
+    let said = open(&repo.path).err().unwrap().to_string();
+    assert!(
+        said.contains("`chiffon-audit init --ref refs/heads/trunk` follows it"),
+        "{said}"
+    );
+    let on = |reference: &str| InitOptions {
+        reference: Some(reference.into()),
+        ..init_options()
+    };
+    // This one lacks what was acknowledged.
+    let refused = Trail::init(&repo.path, on("refs/heads/elsewhere")).err();
+    assert!(
+        matches!(refused, Some(TrailError::Invalid(_))),
+        "{refused:?}"
+    );
+    let (trail, _) = Trail::init(&repo.path, on("refs/heads/trunk")).unwrap();
+    assert_eq!(trail.reference(), "refs/heads/trunk");
+    assert_eq!(repo.git(&["rev-parse", "HEAD"]), before);
+    drop(trail);
+    record_at(&repo.path, "b", 1).unwrap();
+    check(&repo, &["a", "b"]);
+    // If two branches hold it, no name is guessed.
+    repo.git(&["branch", "-m", "trunk", "one"]);
+    repo.git(&["branch", "two"]);
+    let said = open(&repo.path).err().unwrap().to_string();
+    assert!(!said.contains("follows it"), "{said}");
+}

@@ -57,7 +57,7 @@ pub enum TrailError {
     #[error("another host commits to this trail now")]
     Fenced,
     /// The ref was moved to a commit that does not continue the trail.
-    #[error("{}", rolled_back(reference, found.as_deref(), acknowledged))]
+    #[error("{}", rolled_back(reference, found.as_deref(), acknowledged, renamed_to.as_deref()))]
     RolledBack {
         /// The trail's ref.
         reference: String,
@@ -65,6 +65,8 @@ pub enum TrailError {
         found: Option<String>,
         /// The last commit that was acknowledged here.
         acknowledged: String,
+        /// The only branch that holds that commit, if the ref was deleted: it may have been renamed.
+        renamed_to: Option<String>,
     },
     /// Commits by other programs have changed or removed entries.
     #[error(
@@ -167,7 +169,19 @@ pub enum TrailError {
 }
 
 /// The message for an operator whose trail was rolled back: what is lost, and both ways to go on.
-fn rolled_back(reference: &str, found: Option<&str>, acknowledged: &str) -> String {
+fn rolled_back(
+    reference: &str,
+    found: Option<&str>,
+    acknowledged: &str,
+    renamed_to: Option<&str>,
+) -> String {
+    if let Some(branch) = renamed_to {
+        return format!(
+            "blocked: rolled back: {reference} is gone, and {branch} holds {acknowledged}, the last commit that was \
+             acknowledged here; if the branch was renamed, `chiffon-audit init --ref {branch}` follows it, else `git update-ref \
+             {reference} {acknowledged}` restores {reference}"
+        );
+    }
     match found {
         Some(found) => format!(
             "blocked: rolled back: {reference} is at {found}, whose first-parent history does not hold {acknowledged}, \

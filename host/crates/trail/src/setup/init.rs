@@ -75,8 +75,10 @@ impl Trail {
         let disk = options.open.disk.clone();
         let disk = shared_repository::wrap(disk, repository.sharing, &repository.common_dir);
         let disk = disk.as_ref();
-        let is_free = options.reference.is_none() && state.read_identity()?.is_none();
+        let former = state.read_identity()?;
+        let is_free = options.reference.is_none() && former.is_none();
         let identity = choose_identity(&repository, &state, &options)?;
+        let is_renamed = former.is_some_and(|former| former.reference != identity.reference);
         let own_ref_reason = match identity.placement {
             Placement::Ref if is_free => locate::own_ref_reason(&repository)?,
             _ => None,
@@ -114,7 +116,7 @@ impl Trail {
         *trail.shared().warning() = kept.err();
         // A trail with entries can get another layout, but no identity.
         let is_for_layout = options.layout.is_some() && holds_entries(&trail, &identity)?;
-        let is_adopted = trail.adopted().is_some();
+        let is_adopted = trail.adopted().is_some() || is_renamed;
         if uuid.is_none() && options.accept_tip.is_none() && !is_for_layout && !is_adopted {
             // Recovery and the check for a rollback come before the first commit, as before any other.
             trail.refresh()?;
@@ -244,6 +246,12 @@ fn choose_identity(
         if let Some(asked) = asked
             && asked != identity.reference
         {
+            if locate::continues(repository, state, &identity, &asked)? {
+                // The branch was renamed. What is recorded about it stays valid.
+                identity.reference = asked;
+                identity.layout = options.layout.or(identity.layout);
+                return Ok(identity);
+            }
             return Err(TrailError::Invalid(format!(
                 "the trail is on {} already, not on {asked}",
                 identity.reference

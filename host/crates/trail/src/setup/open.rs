@@ -113,6 +113,7 @@ impl Trail {
             reference: reference.clone(),
             found: None,
             acknowledged: mark.tip.to_string(),
+            renamed_to: locate::renamed_to(&shared.repository, mark.tip),
         })
     }
 

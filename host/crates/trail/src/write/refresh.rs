@@ -10,6 +10,7 @@ use crate::place::repository::Repository;
 use crate::place::state::Mark;
 use crate::read::history;
 use crate::read::view::View;
+use crate::setup::locate;
 use crate::write::writer::Writer;
 
 impl Writer<'_> {
@@ -106,6 +107,10 @@ impl Writer<'_> {
             reference: shared.identity.reference.clone(),
             found: tip.map(|tip| tip.to_string()),
             acknowledged: acknowledged.tip.to_string(),
+            renamed_to: tip
+                .is_none()
+                .then(|| locate::renamed_to(&shared.repository, acknowledged.tip))
+                .flatten(),
         };
         let Some(tip) = tip else {
             return acknowledged.map_or(Ok(i64::MIN), |mark| Err(rolled_back(mark)));

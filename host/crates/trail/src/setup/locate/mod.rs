@@ -8,6 +8,7 @@ mod choice;
 mod default_branch;
 mod new_trail;
 mod remotes;
+mod renamed;
 mod search;
 
 pub(crate) use default_branch::default_branch;
@@ -21,6 +22,7 @@ use crate::place::repository::Repository;
 use crate::place::state::{self, Identity};
 use choice::MostComplete;
 pub(crate) use remotes::{Remotes, short};
+pub(crate) use renamed::{continues, renamed_to};
 use search::{Search, TrailRef};
 
 /// Where a trail is, or will start.
