@@ -194,15 +194,13 @@ fn print(answer: &Answer, changes: &Changes, output: &mut Output) -> io::Result<
     };
     match answer.result {
         AnswerKind::Committed | AnswerKind::AlreadyRecorded => {
-            let commit = answer.commit.as_deref().map(short).unwrap_or_default();
+            write!(output, "{} {task}", paint(style, word))?;
+            // A person's commit may have brought the entry.
+            if let Some(commit) = answer.commit.as_deref() {
+                write!(output, " {}", paint(COMMIT, short(commit)))?;
+            }
             let path = answer.path.as_deref().unwrap_or_default();
-            writeln!(
-                output,
-                "{} {task} {} {}",
-                paint(style, word),
-                paint(COMMIT, commit),
-                paint(FAINT, Line(path))
-            )?;
+            writeln!(output, " {}", paint(FAINT, Line(path)))?;
             if answer.unsigned {
                 output.note(format_args!(
                     "  {}: its commit could not be signed, and says so",

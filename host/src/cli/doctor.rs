@@ -160,6 +160,7 @@ impl Doctor {
         self.place(&trail);
         self.attributes(&trail, settings);
         self.left_out(&trail);
+        self.history(&trail);
         self.remotes(&trail);
         let (finding, says) = machine::file_system(trail.common_dir());
         self.add("file system", finding, says);
@@ -242,6 +243,16 @@ impl Doctor {
                 self.add("work tree", Finding::Warning, says);
             }
             Err(error) => self.add("work tree", Finding::Bad, error.to_string()),
+        }
+    }
+
+    /// Reports what is missing in a shallow clone.
+    fn history(&mut self, trail: &Trail) {
+        // Before the first record, this is among the findings about remotes.
+        if trail.unfetched_branches_warning().is_none()
+            && let Some(says) = trail.cut_off_note()
+        {
+            self.add("history", Finding::Warning, says.to_owned());
         }
     }
 

@@ -175,6 +175,12 @@ impl Session {
         }
     }
 
+    /// Whether the history of the trail at `path` may be cut off.
+    pub fn is_shallow(&self, path: &Path) -> bool {
+        let trail = Trail::open(path, trail::OpenOptions::default());
+        trail.is_ok_and(|trail| trail.cut_off_note().is_some())
+    }
+
     /// Opens the trail for reading: the repository's own, or the one on a given ref. Prints a note if it reads from
     /// another ref than the trail's own.
     pub fn trail_to_read(
@@ -207,10 +213,9 @@ impl Session {
 
     /// Prints that a remote's trail was adopted, or that a new trail was started where another may exist.
     pub fn note_adopted(&mut self, trail: &Trail) {
-        if let Some(branch) = trail.only_fetched_branch()
+        if let Some(says) = trail.unfetched_branches_warning()
             && matches!(trail.has_begun(), Ok(true))
         {
-            let says = trail::unfetched_branches_warning(branch);
             self.output.note(format_args!("note: {}", Line(&says)));
         }
         if let Some(adopted) = trail.adopted() {

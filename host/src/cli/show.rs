@@ -191,9 +191,9 @@ fn show(
             entry: EntryJson::new(entry),
         })?;
     } else {
-        let commit = commit
-            .as_deref()
-            .unwrap_or("not in this clone: its history is cut off");
+        let commit = commit.as_deref().unwrap_or(
+            "not in this clone, whose history is cut off: `git fetch --unshallow` fetches it",
+        );
         writeln!(output, "{}", paint(COMMIT, format_args!("commit {commit}")))?;
         writeln!(output, "Path:  {}", Line(path))?;
         if let Some(reporter) = reporter {

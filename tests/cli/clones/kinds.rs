@@ -1,6 +1,6 @@
 //! The trail is found in every kind of clone, with anything checked out; if it cannot be found, a message says so.
 
-use super::{Machine, git, machine, on_audit};
+use super::{Machine, git, machine, on_audit, outcome};
 
 #[test]
 fn however_a_clone_was_made_the_trail_is_found() {
@@ -149,4 +149,74 @@ fn a_clone_that_cannot_see_or_keep_a_trail_says_so() {
             .contains("a `git fetch` sets refs/heads/audit to"),
         "{doctor:?}"
     );
+}
+
+/// As a build does with one commit of a branch or a pull request, with a remote that is configured as for all branches.
+#[test]
+fn a_clone_that_fetched_only_a_part_says_that_another_branch_may_hold_a_trail() {
+    let machine = on_audit();
+    let url = format!("file://{}", machine.path("hub.git").display());
+    for (name, depth, refspec) in [
+        ("pull", "--depth=1", "+HEAD:refs/remotes/pull/7/merge"),
+        (
+            "shallow",
+            "--depth=1",
+            "+refs/heads/main:refs/remotes/origin/main",
+        ),
+        ("merge", "--no-tags", "+HEAD:refs/remotes/pull/7/merge"),
+    ] {
+        let dir = machine.dir.path();
+        git(dir, &["init", "-q", "-b", "main", name]);
+        let clone = machine.path(name);
+        git(&clone, &["remote", "add", "origin", &url]);
+        git(&clone, &["fetch", "-q", depth, "origin", refspec]);
+        git(&clone, &["checkout", "-q", "-B", "main", "FETCH_HEAD"]);
+        let words = "only a part of the remote was fetched";
+        let doctor = machine.run(&["-C", name, "doctor"]);
+        assert!(doctor.out.contains(words), "{name}: {doctor:?}");
+        let ran = machine.record(name, "two", "failed");
+        assert_eq!(ran.exit, Some(0), "{ran:?}");
+        assert!(ran.err.contains(words), "{name}: {ran:?}");
+        assert_eq!(machine.record(name, "three", "failed").err, "", "{name}");
+    }
+    // With all branches there is nothing to say.
+    machine.clone(&[], "whole");
+    assert!(
+        !machine
+            .record("whole", "two", "failed")
+            .err
+            .contains("a part of")
+    );
+}
+
+/// As in a build: the trail is on the branch that was fetched, and its earlier commits were not.
+#[test]
+fn a_shallow_clone_says_what_is_missing_and_how_to_fetch_it() {
+    let machine = Machine::with_repository();
+    for task in ["a", "b", "c"] {
+        machine.commit(&outcome(task, "completed"));
+    }
+    let url = format!("file://{}", machine.path("repo").display());
+    let clone = ["clone", "-q", "--depth", "1", &url, "clone"];
+    git(machine.dir.path(), &clone);
+    let words = "`git fetch --unshallow`";
+    let ran = machine.record("clone", "d", "completed");
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert!(ran.err.contains(words), "{ran:?}");
+    let again = machine.record("clone", "e", "completed");
+    assert_eq!(again.err, "", "the note comes once");
+    for args in [
+        &["log"][..],
+        &["verify"],
+        &["export"],
+        &["doctor"],
+        &["show", "a"],
+    ] {
+        let ran = machine.run(&[&["-C", "clone"], args].concat());
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(said.contains(words), "{args:?}: {ran:?}");
+    }
+    git(&machine.path("clone"), &["fetch", "-q", "--unshallow"]);
+    let ran = machine.run(&["-C", "clone", "log", "--oneline"]);
+    assert_eq!((ran.out.lines().count(), ran.err.as_str()), (5, ""));
 }

@@ -49,7 +49,7 @@ pub use read::ref_moves::RefMove;
 pub use read::view::Snapshot;
 pub use setup::init::{InitOptions, InitReport, repository_around};
 pub use setup::open::{DEFAULT_AUTHOR, OpenOptions};
-pub use setup::remote_trails::{AdoptedTrail, unfetched_branches_warning};
+pub use setup::remote_trails::AdoptedTrail;
 pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};
 pub use used_policies::{DecidedBy, UsedPolicies};
 pub use work_tree::attributes::{EntryAttributes, RULE as ATTRIBUTES};

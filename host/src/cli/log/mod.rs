@@ -97,6 +97,9 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         ..Settings::default()
     })?;
     let trail = session.trail_to_read(&settings, args.reference.as_deref())?;
+    if let Some(says) = trail.cut_off_note() {
+        session.output.note(format_args!("note: {says}"));
+    }
     let mut printer = EntryPrinter {
         args,
         filter: &filter,

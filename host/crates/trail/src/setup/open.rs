@@ -123,7 +123,7 @@ impl Trail {
     ) -> Result<Trail, TrailError> {
         let state = StateDir::new(&repository.common_dir);
         let mut own_ref_reason = None;
-        let mut unseen = None;
+        let mut unfetched = None;
         let (identity, adopts) = match state.read_identity()? {
             Some(identity) => {
                 // A crash can happen after the identity was written and before the ref.
@@ -141,7 +141,9 @@ impl Trail {
                     own_ref_reason = locate::own_ref_reason(&repository)?;
                 }
                 if found.is_new {
-                    unseen = locate::Remotes::read(&repository).only();
+                    unfetched = locate::Remotes::read(&repository).find_unfetched(&repository);
+                } else if repository.shallow {
+                    unfetched = Some(locate::UnfetchedBranches::CutOff);
                 }
                 (found.identity, found.adopts)
             }
@@ -150,7 +152,7 @@ impl Trail {
             repository,
             state,
             identity,
-            RemoteWatch::new(adopts, unseen),
+            RemoteWatch::new(adopts, unfetched),
             false,
             own_ref_reason,
             options,

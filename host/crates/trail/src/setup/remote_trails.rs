@@ -15,7 +15,7 @@ use crate::objects::tree::Node;
 use crate::place::repository::Repository;
 use crate::place::state::Mark;
 use crate::read::view::{self, Presence};
-use crate::setup::locate::{self, RemoteDifference, RemoteTip, Remotes, short};
+use crate::setup::locate::{self, RemoteDifference, RemoteTip, Remotes, UnfetchedBranches, short};
 use crate::work_tree::checkout;
 use crate::write::flush::Flusher;
 use crate::write::lock::GitLock;
@@ -39,8 +39,8 @@ pub struct AdoptedTrail {
 pub(crate) struct RemoteWatch {
     /// The remote-tracking ref to start at, as found when the trail was opened.
     pub(crate) adopts: Option<RemoteTip>,
-    /// The only branch that this clone fetches, if a new trail would start although another branch may hold one.
-    pub(crate) only_fetched_branch: Option<String>,
+    /// What of a remote is not here, if nothing was recorded here before.
+    pub(crate) unfetched: Option<UnfetchedBranches>,
     adopted: OnceLock<AdoptedTrail>,
     seen: Mutex<RemoteComparison>,
 }
@@ -59,11 +59,11 @@ type RefsStamp = Vec<(PathBuf, Option<[i64; 4]>)>;
 impl RemoteWatch {
     pub(crate) fn new(
         adopts: Option<RemoteTip>,
-        only_fetched_branch: Option<String>,
+        unfetched: Option<UnfetchedBranches>,
     ) -> RemoteWatch {
         RemoteWatch {
             adopts,
-            only_fetched_branch,
+            unfetched,
             ..RemoteWatch::default()
         }
     }
@@ -98,10 +98,16 @@ impl Trail {
         self.shared().remotes.adopted.get()
     }
 
-    /// The only branch that this clone fetches, if the trail starts here. Another branch of the remote may hold a
-    /// trail.
-    pub fn only_fetched_branch(&self) -> Option<&str> {
-        self.shared().remotes.only_fetched_branch.as_deref()
+    /// The warning for a person who first records in a clone that lacks branches of its remote, of which one may hold a
+    /// trail, or earlier commits.
+    pub fn unfetched_branches_warning(&self) -> Option<String> {
+        let unfetched = self.shared().remotes.unfetched.as_ref();
+        unfetched.map(UnfetchedBranches::warning)
+    }
+
+    /// The note for a person who reads a trail whose earlier commits are not here (a shallow clone).
+    pub fn cut_off_note(&self) -> Option<&'static str> {
+        self.shared().repository.shallow.then_some(locate::CUT_OFF)
     }
 
     /// Sentences about the trail on remote-tracking refs, each with whether it is a problem.
@@ -118,8 +124,8 @@ impl Trail {
             return Ok(vec![(false, says)]);
         }
         let mut told = Vec::new();
-        if let Some(branch) = self.only_fetched_branch() {
-            told.push((true, unfetched_branches_warning(branch)));
+        if let Some(says) = self.unfetched_branches_warning() {
+            told.push((true, says));
         }
         if Remotes::read(&shared.repository).overwrites(reference) {
             let says = format!(
@@ -163,14 +169,6 @@ impl Trail {
         let own = shared.repository.read_ref(&shared.identity.reference);
         matches!(own, Ok(None)).then_some(adopts.reference.as_str())
     }
-}
-
-/// The warning for a person whose trail starts in a clone that does not fetch all branches.
-pub fn unfetched_branches_warning(branch: &str) -> String {
-    format!(
-        "this clone has only {branch} of its remote, and a trail on another branch there is not visible: `git remote \
-         set-branches origin '*'` and a `git fetch` show it"
-    )
 }
 
 impl TrailInner {

@@ -21,7 +21,7 @@ use crate::error::TrailError;
 use crate::place::repository::Repository;
 use crate::place::state::{self, Identity};
 use choice::MostComplete;
-pub(crate) use remotes::{Remotes, short};
+pub(crate) use remotes::{CUT_OFF, Remotes, UnfetchedBranches, short};
 pub(crate) use renamed::{continues, renamed_to};
 use search::{Search, TrailRef};
 

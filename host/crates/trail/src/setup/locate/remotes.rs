@@ -1,6 +1,38 @@
 //! Which remote branch a ref tracks, by `remote.*.fetch`, and which branches are default branches.
 
+use super::search::Search;
 use crate::place::repository::Repository;
+
+/// The note for a person who uses the trail in a shallow clone.
+pub(crate) const CUT_OFF: &str = "this clone is shallow, and earlier commits of the trail are not in it: `git fetch --unshallow` \
+     fetches them";
+
+/// What of a remote is not in a clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum UnfetchedBranches {
+    /// The clone fetches only this branch.
+    NotConfigured(String),
+    /// Only a part was fetched.
+    NotFetched,
+    /// The trail is here, and its history is cut off.
+    CutOff,
+}
+
+impl UnfetchedBranches {
+    /// The warning for a person whose trail starts here.
+    pub(crate) fn warning(&self) -> String {
+        match self {
+            UnfetchedBranches::NotConfigured(branch) => format!(
+                "this clone has only {branch} of its remote, and a trail on another branch there is not visible: `git remote \
+                 set-branches origin '*'` and a `git fetch` show it"
+            ),
+            UnfetchedBranches::NotFetched => "only a part of the remote was fetched, and a trail on another branch there may not be \
+                 visible: `git fetch` shows it (`git fetch --unshallow` in a shallow clone)"
+                .to_owned(),
+            UnfetchedBranches::CutOff => CUT_OFF.to_owned(),
+        }
+    }
+}
 
 /// The configured remotes. Nothing in the configuration is executed, and nothing is connected to.
 pub(crate) struct Remotes {
@@ -55,6 +87,27 @@ impl Remotes {
         let has_all = |source: &str| ["refs/heads/*", "refs/*"].contains(&source);
         let first = sources.clone().next()?;
         (!sources.any(has_all)).then(|| first.to_owned())
+    }
+
+    /// Why a trail on another branch of a remote may not be visible here, if so.
+    pub(crate) fn find_unfetched(&self, repository: &Repository) -> Option<UnfetchedBranches> {
+        if self.refspecs.is_empty() {
+            return None;
+        }
+        if let Some(branch) = self.only() {
+            return Some(UnfetchedBranches::NotConfigured(branch));
+        }
+        let tracked = Search::new(repository).refs(&self.namespaces()).ok()?;
+        let is_copy = |name: &str| {
+            let mut specs = self.refspecs.iter();
+            specs.any(|(_, destination)| match destination.split_once('*') {
+                Some((begin, end)) => name.starts_with(begin) && name.ends_with(end),
+                None => destination == name,
+            })
+        };
+        // A build that fetches one commit, as actions/checkout does, gets no other branch.
+        let has_no_branch = !tracked.is_empty() && !tracked.iter().any(|(name, _)| is_copy(name));
+        (repository.shallow || has_no_branch).then_some(UnfetchedBranches::NotFetched)
     }
 
     /// Whether a fetch sets this branch to the remote's commit, and drops entries that were recorded here.
