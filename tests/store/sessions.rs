@@ -116,6 +116,40 @@ fn where_the_server_has_few_connections_every_report_waits_for_one() {
 }
 
 #[test]
+fn behind_a_pooler_with_fewer_connections_than_the_pool_no_request_waits_in_vain() {
+    run(async {
+        let Some(server) = std::thread::spawn(|| Server::start_with(""))
+            .join()
+            .unwrap()
+        else {
+            return;
+        };
+        let direct = server.database().await;
+        let database = direct.to_string().rsplit('/').next().unwrap().to_owned();
+        let Some(pooler) = server.pooler("session", "default_pool_size = 2") else {
+            return;
+        };
+        let store = store::open(&pooler.url(&database), &options())
+            .await
+            .unwrap();
+        let callers = (0..40).map(|caller| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for number in 0..5 {
+                    let id = format!("c{caller}-{number}");
+                    accept(&*store, completed(&id)).await;
+                    assert!(store.task(&task(&id)).await.unwrap().is_some());
+                }
+            })
+        });
+        for caller in callers.collect::<Vec<_>>() {
+            caller.await.unwrap();
+        }
+        assert_eq!(store.backlog().await.unwrap().pending, 40 * 5);
+    });
+}
+
+#[test]
 fn behind_a_pooler_a_session_keeps_what_it_was_set_to_or_the_store_is_refused() {
     run(async {
         let Some(server) = std::thread::spawn(|| Server::start_with("-c synchronous_commit=off"))

@@ -80,10 +80,15 @@ impl Failure {
                 }
             }
             Failure::Pool(PoolError::Timeout(TimeoutType::Create)) => {
-                StoreError::Unavailable(format!("{url} does not answer"))
+                StoreError::Unavailable(format!(
+                    "{url} does not answer; a pooler in front of it may have fewer connections than store.pool"
+                ))
             }
             Failure::Pool(PoolError::Timeout(TimeoutType::Wait)) => {
-                StoreError::Unavailable(format!("all connections to {url} wait for an answer"))
+                StoreError::Unavailable(format!(
+                    "all connections to {url} wait for an answer; store.pool is how many there may be, and a pooler needs as \
+                     many for each host"
+                ))
             }
             Failure::Pool(error) => StoreError::Unavailable(format!("{url}: {error}")),
         }

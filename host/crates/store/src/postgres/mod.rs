@@ -24,7 +24,6 @@ mod tasks;
 use std::future::Future;
 use std::time::Duration;
 
-use deadpool_postgres::Object;
 use futures_util::future::FutureExt as _;
 
 use super::bond::RequiredBond;
@@ -36,7 +35,7 @@ use super::{
     SubmissionPage, SubmissionQuery, SubmissionState, Task, TurnedDownCounts, columns,
 };
 use accept::AcceptQueue;
-use connections::Connections;
+use connections::{Connection, Connections};
 use failure::Failure;
 use outcome::TaskId;
 use outcome::clock::Timestamp;
@@ -88,7 +87,7 @@ impl PostgresStore {
         }
     }
 
-    async fn client(&self) -> Result<Object, Failure> {
+    async fn client(&self) -> Result<Connection, Failure> {
         self.connections.get().await
     }
 
@@ -161,11 +160,11 @@ impl Store for PostgresStore {
     }
 
     fn bond(&self) -> StoreFuture<'_, Bond> {
-        self.answer(async { bond::read(&self.client().await?).await })
+        self.answer(async { bond::read(&*self.client().await?).await })
     }
 
     fn bind(&self, bond: Bond) -> StoreFuture<'_, bool> {
-        self.answer(async move { bond::write(&self.client().await?, &bond).await })
+        self.answer(async move { bond::write(&*self.client().await?, &bond).await })
     }
 
     fn require_epoch(&self, epoch: i64) {
@@ -181,12 +180,12 @@ impl Store for PostgresStore {
     }
 
     fn plan(&self, plan: Plan) -> StoreFuture<'_, Task> {
-        self.answer_reporter(async move { tasks::plan(&mut self.client().await?, &plan).await })
+        self.answer_reporter(async move { tasks::plan(&mut *self.client().await?, &plan).await })
     }
 
     fn task(&self, task_id: &TaskId) -> StoreFuture<'_, Option<Task>> {
         let task_id = task_id.clone();
-        self.answer_reporter(async move { tasks::task(&self.client().await?, &task_id).await })
+        self.answer_reporter(async move { tasks::task(&*self.client().await?, &task_id).await })
     }
 
     fn keep_late_plan(&self, task_id: &TaskId, text: String) -> StoreFuture<'_, LatePlan> {
@@ -227,7 +226,7 @@ impl Store for PostgresStore {
 
     fn due(&self, after: Option<Sequence>, limit: usize) -> StoreFuture<'_, Vec<Queued>> {
         self.answer(async move {
-            outbox::due(&self.client().await?, &self.about.url, after, limit).await
+            outbox::due(&*self.client().await?, &self.about.url, after, limit).await
         })
     }
 
@@ -240,26 +239,26 @@ impl Store for PostgresStore {
     }
 
     fn make_all_due(&self) -> StoreFuture<'_, u64> {
-        self.answer(async { outbox::make_all_due(&self.client().await?).await })
+        self.answer(async { outbox::make_all_due(&*self.client().await?).await })
     }
 
     fn submission(&self, sequence: Sequence) -> StoreFuture<'_, Option<SubmissionState>> {
         self.answer_reporter(async move {
-            outbox::submission(&self.client().await?, &self.about.url, sequence).await
+            outbox::submission(&*self.client().await?, &self.about.url, sequence).await
         })
     }
 
     fn submissions(&self, task_id: &TaskId) -> StoreFuture<'_, Vec<SubmissionState>> {
         let task_id = task_id.clone();
         self.answer_reporter(async move {
-            outbox::submissions(&self.client().await?, &self.about.url, &task_id).await
+            outbox::submissions(&*self.client().await?, &self.about.url, &task_id).await
         })
     }
 
     fn count_states(&self, task_id: &TaskId) -> StoreFuture<'_, Vec<StateCount>> {
         let task_id = task_id.clone();
         self.answer_reporter(
-            async move { outbox::count_states(&self.client().await?, &task_id).await },
+            async move { outbox::count_states(&*self.client().await?, &task_id).await },
         )
     }
 
@@ -272,14 +271,14 @@ impl Store for PostgresStore {
         let task_id = task_id.clone();
         self.answer_reporter(async move {
             let client = self.client().await?;
-            outbox::submissions_after(&client, &self.about.url, &task_id, after, bytes).await
+            outbox::submissions_after(&*client, &self.about.url, &task_id, after, bytes).await
         })
     }
 
     fn list_submissions(&self, listing: &SubmissionQuery) -> StoreFuture<'_, SubmissionPage> {
         let listing = listing.clone();
         self.answer_reporter(async move {
-            listing::list_submissions(&self.client().await?, &self.about.url, &listing).await
+            listing::list_submissions(&*self.client().await?, &self.about.url, &listing).await
         })
     }
 
@@ -291,7 +290,7 @@ impl Store for PostgresStore {
     ) -> StoreFuture<'_, TurnedDownCounts> {
         let span = columns::span(since, until);
         self.answer(async move {
-            outbox::count_turned_down(&self.client().await?, &self.about.url, span, latest).await
+            outbox::count_turned_down(&*self.client().await?, &self.about.url, span, latest).await
         })
     }
 
@@ -304,26 +303,26 @@ impl Store for PostgresStore {
     }
 
     fn backlog(&self) -> StoreFuture<'_, Backlog> {
-        self.answer(async { outbox::backlog(&self.client().await?).await })
+        self.answer(async { outbox::backlog(&*self.client().await?).await })
     }
 
     fn lease(&self, owner: &str, term: Duration) -> StoreFuture<'_, LeaseAnswer> {
         let owner = owner.to_owned();
         let required_epoch = self.required_epoch.epoch();
         self.answer(async move {
-            lease::take(&mut self.client().await?, &owner, term, required_epoch).await
+            lease::take(&mut *self.client().await?, &owner, term, required_epoch).await
         })
     }
 
     fn release(&self, lease: &Lease) -> StoreFuture<'_, ()> {
         let lease = lease.clone();
-        self.answer(async move { lease::release(&mut self.client().await?, &lease).await })
+        self.answer(async move { lease::release(&mut *self.client().await?, &lease).await })
     }
 
     fn query(&self, filter: &Filter, page: &PageRequest) -> StoreFuture<'_, Page> {
         let (filter, page) = (filter.clone(), page.clone());
         self.answer_reporter(async move {
-            query::query(&mut self.client().await?, &filter, &page).await
+            query::query(&mut *self.client().await?, &filter, &page).await
         })
     }
 
@@ -331,7 +330,9 @@ impl Store for PostgresStore {
         let task_id = task_id.clone();
         self.answer_reporter(async move {
             let client = self.client().await?;
-            Ok(project::by_tasks(&client, &[task_id.as_str()]).await?.pop())
+            Ok(project::by_tasks(&*client, &[task_id.as_str()])
+                .await?
+                .pop())
         })
     }
 
@@ -340,12 +341,12 @@ impl Store for PostgresStore {
         after: Option<Sequence>,
         limit: usize,
     ) -> StoreFuture<'_, Vec<CommittedSubmission>> {
-        self.answer(async move { outbox::committed(&self.client().await?, after, limit).await })
+        self.answer(async move { outbox::committed(&*self.client().await?, after, limit).await })
     }
 
     fn entries(&self, after: Option<&str>, limit: usize) -> StoreFuture<'_, Vec<Entry>> {
         let task_id = after.unwrap_or_default().to_owned();
-        self.answer(async move { project::after(&self.client().await?, &task_id, limit).await })
+        self.answer(async move { project::after(&*self.client().await?, &task_id, limit).await })
     }
 
     fn restore(&self, entries: Vec<Entry>) -> StoreFuture<'_, u64> {
@@ -359,22 +360,22 @@ impl Store for PostgresStore {
     }
 
     fn forget(&self, task_ids: Vec<String>) -> StoreFuture<'_, u64> {
-        self.answer(async move { project::forget(&mut self.client().await?, &task_ids).await })
+        self.answer(async move { project::forget(&mut *self.client().await?, &task_ids).await })
     }
 
     fn begin_rebuild(&self) -> StoreFuture<'_, i64> {
-        self.answer(async { rebuild::begin_rebuild(&mut self.client().await?).await })
+        self.answer(async { rebuild::begin_rebuild(&mut *self.client().await?).await })
     }
 
     fn fill_rebuild(&self, generation: i64, entries: Vec<Entry>) -> StoreFuture<'_, ()> {
         self.answer(async move {
-            rebuild::fill_rebuild(&mut self.client().await?, generation, &entries).await
+            rebuild::fill_rebuild(&mut *self.client().await?, generation, &entries).await
         })
     }
 
     fn finish_rebuild(&self, generation: i64) -> StoreFuture<'_, u64> {
         self.patient_answer(async move {
-            rebuild::finish_rebuild(&mut self.client().await?, generation).await
+            rebuild::finish_rebuild(&mut *self.client().await?, generation).await
         })
     }
 }

@@ -57,7 +57,7 @@ pub(super) async fn open(
     let connections = Connections::new(&config, options.pool.max(1), session)?;
     let finding = async {
         let client = connections.get().await?;
-        let found = find(&client, url.schema(), &shown).await?;
+        let found = find(&*client, url.schema(), &shown).await?;
         Ok((client, found))
     };
     let (mut client, found) = within(PATIENCE, finding, &shown).await?;
