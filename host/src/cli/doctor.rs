@@ -236,8 +236,7 @@ impl Doctor {
             Ok(None) => {}
             Ok(Some((root, count))) => {
                 let says = format!(
-                    "the files of {count} entries are left out of {}, where they could not be written: the next record that can \
-                     writes them",
+                    "files of entries could not be written to {}, and are left out there ({count}): the next record tries again",
                     root.display()
                 );
                 self.add("work tree", Finding::Warning, says);

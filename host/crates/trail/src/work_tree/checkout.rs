@@ -164,7 +164,7 @@ fn check_no_links(root: &Path) -> Result<(), TrailError> {
             Ok(metadata) if metadata.is_dir() => {}
             Ok(_) => {
                 return Err(TrailError::Busy(format!(
-                    "{} is not a directory",
+                    "{} is not a directory: move it away, or record in a separate repository",
                     path.display()
                 )));
             }
@@ -351,7 +351,7 @@ impl LockedWorkTree<'_> {
                 Ok(metadata) if metadata.is_dir() => continue,
                 Ok(_) => {
                     return Err(TrailError::Busy(format!(
-                        "{} is not a directory",
+                        "{} is not a directory: move it away, or record in a separate repository",
                         dir.display()
                     )));
                 }
