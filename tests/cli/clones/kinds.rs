@@ -179,6 +179,25 @@ fn a_clone_that_fetched_only_a_part_says_that_another_branch_may_hold_a_trail() 
         assert!(ran.err.contains(words), "{name}: {ran:?}");
         assert_eq!(machine.record(name, "three", "failed").err, "", "{name}");
     }
+    // The remedy of a detached `HEAD` must not begin a second trail silently.
+    let dir = machine.dir.path();
+    git(dir, &["init", "-q", "-b", "main", "detached"]);
+    let clone = machine.path("detached");
+    git(&clone, &["remote", "add", "origin", &url]);
+    git(
+        &clone,
+        &[
+            "fetch",
+            "-q",
+            "--depth=1",
+            "origin",
+            "+HEAD:refs/remotes/pull/7/merge",
+        ],
+    );
+    git(&clone, &["checkout", "-q", "--detach", "FETCH_HEAD"]);
+    assert_eq!(machine.record("detached", "two", "failed").exit, Some(1));
+    let ran = machine.run(&["-C", "detached", "init", "--ref", "refs/heads/audit"]);
+    assert!(ran.err.contains("only a part of the remote"), "{ran:?}");
     // With all branches there is nothing to say.
     machine.clone(&[], "whole");
     assert!(

@@ -133,6 +133,9 @@ impl Trail {
                     true => None,
                     false => locate::find_adoptable(&repository, &identity.reference)?,
                 };
+                if !begins_here && adopts.is_none() {
+                    unfetched = locate::Remotes::read(&repository).find_unfetched(&repository);
+                }
                 (identity, adopts)
             }
             None => {
