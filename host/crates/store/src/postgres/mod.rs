@@ -191,13 +191,13 @@ impl Store for PostgresStore {
     fn keep_late_plan(&self, task_id: &TaskId, text: String) -> StoreFuture<'_, LatePlan> {
         let task_id = task_id.clone();
         self.answer_reporter(
-            async move { late::keep(&self.client().await?, &task_id, &text).await },
+            async move { late::keep(&*self.client().await?, &task_id, &text).await },
         )
     }
 
     fn late_plan(&self, task_id: &TaskId) -> StoreFuture<'_, Option<LatePlan>> {
         let task_id = task_id.clone();
-        self.answer_reporter(async move { late::find(&self.client().await?, &task_id).await })
+        self.answer_reporter(async move { late::find(&*self.client().await?, &task_id).await })
     }
 
     fn unfinished(
@@ -208,13 +208,13 @@ impl Store for PostgresStore {
     ) -> StoreFuture<'_, Vec<AnnouncedTask>> {
         self.answer_reporter(async move {
             let client = self.client().await?;
-            announced::unfinished(&client, &self.info().url, until, after.as_ref(), most).await
+            announced::unfinished(&*client, &self.info().url, until, after.as_ref(), most).await
         })
     }
 
     fn count_announced_without_entry(&self) -> StoreFuture<'_, u64> {
         self.answer_reporter(
-            async move { announced::count_without_entry(&self.client().await?).await },
+            async move { announced::count_without_entry(&*self.client().await?).await },
         )
     }
 
