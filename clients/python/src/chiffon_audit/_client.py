@@ -1,26 +1,36 @@
-"""The two clients: one that blocks, one of coroutines."""
+"""The client that blocks."""
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import os
+import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 
 from . import _protocol as protocol
 from ._document import line
+from ._drain import Background, drain
 from ._errors import Unavailable
 from ._receipt import Drained, Receipt
+from ._settings import Settings
 from ._spool import Spool
 from ._task import Task
 
+logger = logging.getLogger("chiffon_audit")
+
+# After a failure, how long reports go straight to the spool, so that a service that hangs delays one report and not each of them.
+PAUSE = 1.0
+# How long a drain at the end may delay the end of the process.
+LAST_DRAIN = 5.0
+
 
 class Client:
-    """Reports outcomes. Threads may share one client."""
+    """Reports outcomes. Threads may share one client, and forked processes continue with connections of their own."""
 
     def __init__(
         self,
@@ -31,12 +41,27 @@ class Client:
         encode_ids: bool = False,
         attempts: int = 3,
         timeout: float = 10.0,
+        drain_every: float | None = None,
     ) -> None:
-        self._settings = protocol.Settings.of(url, token, spool, attempts, timeout)
+        """Connects to nothing yet. What is not given comes from the environment.
+
+        With `drain_every`, a thread sends what is in the spool: at once, and again after this many seconds while the service is away.
+        """
+        self._settings = Settings.of(url, token, spool, attempts, timeout)
         self._encode_ids = encode_ids
+        self._drain_every = drain_every
         self._spool = Spool(self._settings.spool) if self._settings.spool else None
+        self._start()
+
+    def _start(self) -> None:
+        self._process = os.getpid()
         settings = self._settings
         self._http = httpx.Client(base_url=settings.url, headers=settings.headers(), timeout=settings.timeout)
+        self._pause_ends = 0.0
+        self._background: Background | None = None
+        self._background_lock = threading.Lock()
+        if self._drain_every is not None and self._spool is not None and not self._spool.is_empty():
+            self._wake()
 
     def __enter__(self) -> Client:
         return self
@@ -46,6 +71,8 @@ class Client:
 
     def close(self) -> None:
         """Ends the connection. What is in the spool stays there."""
+        if self._background is not None and os.getpid() == self._process:
+            self._background.close(LAST_DRAIN)
         self._http.close()
         if self._spool:
             self._spool.close()
@@ -53,162 +80,106 @@ class Client:
     def report(self, outcome: Mapping[str, Any], *, wait: bool = False) -> Receipt:
         """Reports one outcome. With `wait`, returns once it is durable in git.
 
-        Raises `Refused`, and `Unavailable` if there is no spool. On return the outcome is durable: here or in the service.
+        On return the outcome is durable: in the service's store (`accepted`), or in the spool. Raises `Refused` for an outcome that the
+        service refuses, and `Unavailable` if the outcome is in neither place.
         """
         document = line(outcome)
-        path = protocol.path(self._encode_ids, wait)
-        last: str = "the service cannot accept now"
+        self._after_fork()
+        problem: str | None = None
         for attempt in range(self._settings.attempts):
             retry_after = None
-            try:
-                answer = self._http.post(path, content=document, headers=protocol.JSON)
-                receipt = protocol.read(answer.status_code, answer.content)
-                if receipt is not None:
-                    return receipt
-                last, retry_after = f"the service answered {answer.status_code}", answer.headers.get("retry-after")
-            except httpx.TransportError as error:
-                last = f"{type(error).__name__}: {error}"
-                if self._spool:
-                    break
+            if problem is not None or time.monotonic() >= self._pause_ends:
+                try:
+                    answer = self._http.post(
+                        protocol.path(self._encode_ids, wait),
+                        content=document,
+                        headers=protocol.JSON,
+                        timeout=protocol.timeout(self._settings.timeout, wait),
+                    )
+                    receipt = protocol.read(answer.status_code, answer.content)
+                    if receipt is not None:
+                        return receipt
+                    problem = f"the service answered {answer.status_code}"
+                    retry_after = answer.headers.get("retry-after")
+                except httpx.HTTPError as error:
+                    problem = f"{type(error).__name__}: {error}"
+                self._pause_ends = time.monotonic() + PAUSE
+            if self._spool is not None:
+                try:
+                    return self._keep(self._spool, document, outcome)
+                except OSError as error:
+                    problem = f"{problem or 'the service failed just now'}; the spool cannot be written: {error}"
             if attempt + 1 < self._settings.attempts:
                 time.sleep(protocol.backoff(attempt, retry_after))
-        if self._spool is None:
-            raise Unavailable(last)
-        self._spool.append([document])
-        return Receipt(task_id=outcome.get("task_id"), accepted=False, spooled=True, state="spooled")
+        raise Unavailable(problem)
+
+    def report_later(self, outcome: Mapping[str, Any]) -> Receipt:
+        """Writes one outcome to the spool, and does not wait for the service. Needs a spool.
+
+        A thread sends it if the client has `drain_every`; otherwise `drain` does. Raises `OSError` if the disk is full.
+        """
+        document = line(outcome)
+        self._after_fork()
+        return self._keep(self._needed_spool(), document, outcome)
 
     def report_all(self, outcomes: Iterable[Mapping[str, Any]]) -> Drained:
         """Reports many outcomes: into the spool, then from there in batches. Needs a spool."""
-        if self._spool is None:
-            raise ValueError("report_all needs a spool")
-        for batch in protocol.batches([line(outcome) for outcome in outcomes]):
-            self._spool.append(batch)
+        spool = self._needed_spool()
+        self._after_fork()
+        for batch in protocol.batches(line(outcome) for outcome in outcomes):
+            spool.append(batch)
         return self.drain()
 
     @contextmanager
     def task(self, task_id: str, **fields: Any) -> Iterator[Task]:
-        """A task that lasts as long as the block. An exception makes it `failed`, and goes on."""
+        """A task that ends with the block. An exception makes it `failed`, and is raised again."""
         task = Task(task_id, **fields)
         try:
             yield task
         except BaseException as error:
-            self.report(task.end(error))
+            try:
+                self.report(task.end(error))
+            except Exception:
+                # The task's own exception is what the caller must see.
+                logger.exception("cannot report that the task %s failed", task_id)
             raise
         self.report(task.end(None))
 
     def drain(self) -> Drained:
-        """Sends what is in the spool. Ends at the first trouble: the rest waits."""
+        """Sends what is in the spool. After trouble with the service, the rest waits."""
         if self._spool is None:
             return Drained()
-        accepted = refused = 0
-        is_up = True
-        for segment in self._spool.segments():
-            left: list[bytes] = []
-            for batch in protocol.batches(segment.lines):
-                if not is_up:
-                    left.extend(batch)
-                    continue
-                found = self._send(batch)
-                accepted += found.accepted
-                for document, problem in found.refused:
-                    segment.refuse(document, problem)
-                    refused += 1
-                left.extend(found.waiting)
-                is_up = not found.waiting
-            segment.keep(left)
-            if not is_up:
-                break
-        return Drained(accepted, refused, self._spool.waiting())
+        self._after_fork()
+        return drain(self._spool, self._send)
 
-    def _send(self, batch: list[bytes]) -> protocol.Sorted:
+    def _send(self, batch: list[bytes]) -> tuple[int, bytes] | None:
         path = protocol.path(self._encode_ids, False)
         try:
             answer = self._http.post(path, content=b"\n".join(batch), headers=protocol.NDJSON)
-        except httpx.TransportError:
-            return protocol.Sorted(0, [], batch)
-        return protocol.sort(batch, answer.status_code, answer.content)
+        except httpx.HTTPError as error:
+            logger.debug("the service cannot be reached: %s", error)
+            return None
+        return answer.status_code, answer.content
 
-
-class AsyncClient:
-    """Reports outcomes from coroutines. The spool is used in a thread, since syncing a disk blocks."""
-
-    def __init__(
-        self,
-        url: str | None = None,
-        *,
-        token: str | None = None,
-        spool: str | os.PathLike[str] | None = None,
-        encode_ids: bool = False,
-        attempts: int = 3,
-        timeout: float = 10.0,
-    ) -> None:
-        self._settings = protocol.Settings.of(url, token, spool, attempts, timeout)
-        self._encode_ids = encode_ids
-        self._spool = Spool(self._settings.spool) if self._settings.spool else None
-        settings = self._settings
-        self._http = httpx.AsyncClient(base_url=settings.url, headers=settings.headers(), timeout=settings.timeout)
-
-    async def __aenter__(self) -> AsyncClient:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Ends the connection. What is in the spool stays there."""
-        await self._http.aclose()
-        if self._spool:
-            self._spool.close()
-
-    async def report(self, outcome: Mapping[str, Any], *, wait: bool = False) -> Receipt:
-        """Does what `Client.report` does."""
-        document = line(outcome)
-        path = protocol.path(self._encode_ids, wait)
-        last: str = "the service cannot accept now"
-        for attempt in range(self._settings.attempts):
-            retry_after = None
-            try:
-                answer = await self._http.post(path, content=document, headers=protocol.JSON)
-                receipt = protocol.read(answer.status_code, answer.content)
-                if receipt is not None:
-                    return receipt
-                last, retry_after = f"the service answered {answer.status_code}", answer.headers.get("retry-after")
-            except httpx.TransportError as error:
-                last = f"{type(error).__name__}: {error}"
-                if self._spool:
-                    break
-            if attempt + 1 < self._settings.attempts:
-                await asyncio.sleep(protocol.backoff(attempt, retry_after))
+    def _needed_spool(self) -> Spool:
         if self._spool is None:
-            raise Unavailable(last)
-        await asyncio.to_thread(self._spool.append, [document])
+            raise ValueError("this needs a spool")
+        return self._spool
+
+    def _keep(self, spool: Spool, document: bytes, outcome: Mapping[str, Any]) -> Receipt:
+        spool.append([document])
+        if self._drain_every is not None:
+            self._wake()
         return Receipt(task_id=outcome.get("task_id"), accepted=False, spooled=True, state="spooled")
 
-    @asynccontextmanager
-    async def task(self, task_id: str, **fields: Any) -> AsyncIterator[Task]:
-        """Does what `Client.task` does. A cancelled coroutine makes the task `cancelled`."""
-        task = Task(task_id, **fields)
-        try:
-            yield task
-        except BaseException as error:
-            await asyncio.shield(self.report(task.end(error)))
-            raise
-        await self.report(task.end(None))
+    def _wake(self) -> None:
+        with self._background_lock:
+            if self._background is None:
+                assert self._spool is not None and self._drain_every is not None
+                self._background = Background(self._spool, self.drain, self._drain_every)
+        self._background.wake()
 
-    async def drain(self) -> Drained:
-        """Does what `Client.drain` does, on a connection of its own."""
-        return await asyncio.to_thread(self._drain)
-
-    def _drain(self) -> Drained:
-        if self._spool is None:
-            return Drained()
-        settings = self._settings
-        with Client(
-            settings.url,
-            token=settings.token,
-            spool=settings.spool,
-            encode_ids=self._encode_ids,
-            timeout=settings.timeout,
-        ) as client:
-            self._spool.close()
-            return client.drain()
+    def _after_fork(self) -> None:
+        """A forked child must not use its parent's connections, and has none of its threads."""
+        if os.getpid() != self._process:
+            self._start()

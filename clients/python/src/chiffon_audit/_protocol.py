@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ._errors import Refused
@@ -19,40 +18,12 @@ JSON = {"Content-Type": "application/json"}
 BATCH_LINES = 500
 BATCH_BYTES = 4 << 20
 
-# What may pass: too slow, too many, and everything that is the server's own trouble.
-TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
+# The service judges the document only with these. Everything else is about the way there, the caller's token, or the service's own trouble.
+ABOUT_THE_DOCUMENT = frozenset({400, 413, 415, 422})
+PROBLEM = "urn:chiffon-audit:problem:"
 
-
-@dataclass(frozen=True)
-class Settings:
-    """How to reach the service. What is not given comes from the environment."""
-
-    url: str
-    token: str | None
-    spool: str | os.PathLike[str] | None
-    attempts: int
-    timeout: float
-
-    @classmethod
-    def of(
-        cls,
-        url: str | None,
-        token: str | None,
-        spool: str | os.PathLike[str] | None,
-        attempts: int,
-        timeout: float,
-    ) -> Settings:
-        environment = os.environ
-        return cls(
-            url=(url or environment.get("CHIFFON_AUDIT_URL") or "http://127.0.0.1:8787").rstrip("/"),
-            token=token or environment.get("CHIFFON_AUDIT_TOKEN"),
-            spool=spool or environment.get("CHIFFON_AUDIT_SPOOL"),
-            attempts=max(1, attempts),
-            timeout=timeout,
-        )
-
-    def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+# With `wait`, the service answers after 30 seconds at the latest.
+LONGEST_WAIT = 40.0
 
 
 def path(encode_ids: bool, wait: bool) -> str:
@@ -61,82 +32,103 @@ def path(encode_ids: bool, wait: bool) -> str:
     return "/api/v1/outcomes" + ("?" + "&".join(query) if query else "")
 
 
+def timeout(usual: float, wait: bool) -> float:
+    """How long an answer may take, in seconds."""
+    return max(usual, LONGEST_WAIT) if wait else usual
+
+
 def backoff(attempt: int, retry_after: str | None) -> float:
     """How long to wait before the next attempt, in seconds: doubled each time, with a random part, at most half a minute."""
     if retry_after and retry_after.isdigit():
         return min(float(retry_after), 30.0)
-    return min(30.0, 0.1 * 2**attempt) * random.uniform(0.5, 1.0)
+    longest: float = min(30.0, 0.1 * 2.0**attempt)
+    return longest * random.uniform(0.5, 1.0)
 
 
 def read(status: int, body: bytes) -> Receipt | None:
     """The receipt; `None` if the same request may succeed later. Raises `Refused`."""
-    if status in TEMPORARY:
-        return None
+    answer = parse(body)
+    if status in (200, 202):
+        # Another program on this port, such as a proxy, also answers 200.
+        return Receipt.of(answer) if is_taken(answer) else None
+    if status == 409 and ("receipt" in answer or "task_id" in answer or is_problem(answer)):
+        # It is kept as a conflict, for a person to look at: nothing is lost.
+        return Receipt.of(answer.get("receipt") or {**answer, "accepted": True, "state": "conflicting"})
+    if status in ABOUT_THE_DOCUMENT and is_problem(answer):
+        raise Refused(reason(status, answer))
+    return None
+
+
+def parse(body: bytes) -> Mapping[str, Any]:
+    """The members of an answer; none if it is no JSON object."""
     try:
         answer = json.loads(body)
     except ValueError:
-        answer = {}
-    if status in (200, 202) and isinstance(answer, Mapping):
-        return Receipt.of(answer)
-    if status == 409 and isinstance(answer, Mapping):
-        # It is kept as a conflict, for a person to look at: nothing is lost.
-        return Receipt.of(answer.get("receipt") or {**answer, "accepted": True, "state": "conflicting"})
-    raise Refused(reason(status, answer))
+        return {}
+    return answer if isinstance(answer, Mapping) else {}
 
 
-def reason(status: int, answer: Any) -> str:
+def is_taken(answer: Mapping[str, Any]) -> bool:
+    """Whether the service has accepted the document, or says that there is nothing to record."""
+    return answer.get("accepted") is True or isinstance(answer.get("result"), str)
+
+
+def is_problem(answer: Mapping[str, Any]) -> bool:
+    """Whether the service itself says so. A proxy on the way answers in other words."""
+    return str(answer.get("type", "")).startswith(PROBLEM)
+
+
+def reason(status: int, answer: Mapping[str, Any]) -> str:
     """Why the service refuses a document, as one sentence."""
-    if not isinstance(answer, Mapping):
-        return f"the service answered {status}"
     errors = [f"{error.get('pointer')}: {error.get('detail')}" for error in answer.get("errors", [])]
     return answer.get("detail") or "; ".join(errors) or answer.get("title") or f"the service answered {status}"
 
 
-def batches(lines: list[bytes]) -> list[list[bytes]]:
+def batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
     """The lines in groups of a useful size."""
-    found: list[list[bytes]] = []
+    batch: list[bytes] = []
     size = 0
     for line in lines:
-        if not found or len(found[-1]) >= BATCH_LINES or size + len(line) > BATCH_BYTES:
-            found.append([])
-            size = 0
-        found[-1].append(line)
+        if batch and (len(batch) >= BATCH_LINES or size + len(line) > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(line)
         size += len(line) + 1
-    return found
+    if batch:
+        yield batch
 
 
 @dataclass
 class Sorted:
-    """What became of a batch."""
+    """What happened to a batch. `is_answered` is whether the service has answered for at least one document."""
 
-    accepted: int
-    refused: list[tuple[bytes, object]]
-    waiting: list[bytes]
+    accepted: int = 0
+    refused: list[tuple[bytes, object]] = field(default_factory=list)
+    waiting: list[bytes] = field(default_factory=list)
+    is_answered: bool = True
+
+
+def is_too_much(lines: list[bytes], status: int, body: bytes) -> bool:
+    """Whether the service refuses the request as a whole, so that the documents must be sent in smaller groups."""
+    return len(lines) > 1 and status in ABOUT_THE_DOCUMENT and is_problem(parse(body))
 
 
 def sort(lines: list[bytes], status: int, body: bytes) -> Sorted:
-    """Reads the answer to a batch, one line for each document. What has no answer waits."""
-    sorted_ = Sorted(0, [], [])
-    answers: list[Mapping[str, Any]] = []
-    if status in (200, 202, 207):
-        for text in body.splitlines():
-            try:
-                answers.append(json.loads(text))
-            except ValueError:
-                break
-    elif status not in TEMPORARY and status != 401 and status != 403:
-        problem = body.decode(errors="replace")
-        # The whole batch is refused, such as by an older service: nothing is known about one document.
-        if len(lines) == 1:
-            sorted_.refused.append((lines[0], problem))
-            return sorted_
-    for index, line in enumerate(lines):
-        answer = answers[index] if index < len(answers) and answers[index].get("line") == index + 1 else None
-        code = answer.get("code") if answer else None
-        if answer is None or code in TEMPORARY:
-            sorted_.waiting.append(line)
-        elif code in (200, 202, 409):
-            sorted_.accepted += 1
+    """Reads the answer to a batch, one line for each document. A document without an answer waits."""
+    if status not in (200, 202, 207):
+        problem = parse(body)
+        if len(lines) == 1 and status in ABOUT_THE_DOCUMENT and is_problem(problem):
+            return Sorted(refused=[(lines[0], problem)])
+        return Sorted(waiting=list(lines), is_answered=False)
+    answers = {answer["line"]: answer for answer in map(parse, body.splitlines()) if "line" in answer}
+    found = Sorted(is_answered=bool(answers))
+    for number, line in enumerate(lines, start=1):
+        answer = answers.get(number, {})
+        code = answer.get("code")
+        if code == 409 or (code in (200, 202) and is_taken(answer)):
+            found.accepted += 1
+        elif code in ABOUT_THE_DOCUMENT:
+            found.refused.append((line, answer))
         else:
-            sorted_.refused.append((line, answer))
-    return sorted_
+            found.waiting.append(line)
+    return found
