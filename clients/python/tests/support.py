@@ -39,7 +39,7 @@ class Service:
         )
         while True:
             try:
-                if self.http.get(f"/healthz").status_code == 200:
+                if self.http.get("/healthz").status_code == 200:
                     return
             except httpx.TransportError:
                 pass
@@ -58,7 +58,7 @@ class Service:
         return answer.json().get("state", "unknown")
 
     def entry(self, task_id: str) -> dict:
-        for _ in range(500):
+        for _ in range(3000):
             answer = self.http.get(f"/api/v1/tasks/{task_id}/entry")
             if answer.status_code == 200:
                 return answer.json()
@@ -67,8 +67,8 @@ class Service:
 
     def find(self, source_id: str) -> dict:
         """The entry of the task with this original id."""
-        for _ in range(500):
-            answer = self.http.get(f"/api/v1/tasks", params={"source_id": source_id})
+        for _ in range(3000):
+            answer = self.http.get("/api/v1/tasks", params={"source_id": source_id})
             tasks = answer.json().get("tasks", [])
             if tasks:
                 return self.entry(tasks[0]["task_id"])

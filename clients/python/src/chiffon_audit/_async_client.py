@@ -120,4 +120,7 @@ class AsyncClient:
 
     async def drain(self) -> Drained:
         """Does what `Client.drain` does, on a connection of its own."""
-        return await asyncio.to_thread(self._blocking.drain)
+        drained = await asyncio.to_thread(self._blocking.drain)
+        if drained.accepted:
+            self._pause_ends = 0.0
+        return drained

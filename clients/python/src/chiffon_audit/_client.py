@@ -159,6 +159,8 @@ class Client:
         except httpx.HTTPError as error:
             logger.debug("the service cannot be reached: %s", error)
             return None
+        if answer.status_code in (200, 202, 207):
+            self._pause_ends = 0.0
         return answer.status_code, answer.content
 
     def _needed_spool(self) -> Spool:
