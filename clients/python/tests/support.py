@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -90,3 +91,53 @@ class ServiceTest(unittest.TestCase):
 
     def outcome(self, task_id: str, status: str = "completed") -> dict:
         return {"task_id": task_id, "status": status}
+
+
+PAGES = Path(__file__).parents[3] / "docs" / "src" / "how-to"
+
+
+def snippet(page: str) -> str:
+    """The Python code of a how-to page."""
+    _, _, rest = (PAGES / page).read_text().partition("\n```python\n")
+    code, _, _ = rest.partition("\n```\n")
+    return code + "\n"
+
+
+class ExtraTest(ServiceTest):
+    """A test of what a how-to page shows, with the real package and a service."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.service.start()
+        self.environment = {
+            **os.environ,
+            "CHIFFON_AUDIT_URL": self.service.url,
+            "CHIFFON_AUDIT_SPOOL": str(self.spool),
+            "HOME": str(self.directory / "home"),
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1] / "src"), str(self.directory)]),
+        }
+
+    def run_snippet(self, page: str, name: str = "snippet.py") -> "subprocess.CompletedProcess[str]":
+        """Runs the page's code as a program."""
+        (self.directory / name).write_text(snippet(page))
+        return self.run_python(name)
+
+    def run_python(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Runs Python in the test's directory, as a user of the package would."""
+        return subprocess.run(
+            [sys.executable, *arguments], cwd=self.directory, env=self.environment, capture_output=True, text=True
+        )
+
+    def entries(self, count: int) -> list[dict]:
+        """All entries, once there are this many."""
+        for _ in range(3000):
+            answer = self.http_tasks()
+            if len(answer) >= count:
+                break
+            time.sleep(0.02)
+        self.assertEqual(len(answer), count, answer)
+        return [self.service.entry(task["task_id"]) for task in answer]
+
+    def http_tasks(self) -> list[dict]:
+        answer = self.service.http.get("/api/v1/audit/query", params={"limit": 100}).json()
+        return answer["tasks"]
