@@ -63,7 +63,9 @@ def _revoked(sender: Any, request: Any, terminated: bool, signum: Any, expired: 
 
 
 def _report(name: str, task_id: str, request: Any, status: str, native_state: str, output: Any) -> None:
-    of = (lambda member: getattr(request, member, None)) if request is not None else (lambda member: None)
+    def of(member: str) -> Any:
+        return getattr(request, member, None)
+
     delivery = of("delivery_info") or {}
     _reporter.report(
         Ended(

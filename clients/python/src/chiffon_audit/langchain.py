@@ -14,7 +14,7 @@ try:
     # Only its subclasses learn that a graph was interrupted.
     from langgraph.callbacks import GraphCallbackHandler as CallbackHandler
 except ImportError:
-    from langchain_core.callbacks import BaseCallbackHandler as CallbackHandler
+    from langchain_core.callbacks import BaseCallbackHandler as CallbackHandler  # type: ignore[assignment]
 
 from ._client import Client
 from ._document import error_text
