@@ -1,4 +1,4 @@
-// Makes src/types.ts of the service's description: node scripts/types.mjs http://127.0.0.1:8787/openapi.json
+// Makes src/types.ts from the service's description: node scripts/types.mjs http://127.0.0.1:8787/openapi.json [FILE]
 import { writeFile } from "node:fs/promises";
 
 const wanted = ["Outcome", "DispatchInfo", "PlannedTask", "WorkResult", "Receipt", "Standing", "FieldError", "Problem"];
@@ -51,4 +51,4 @@ const parts = wanted
     const says = schemas[name].description ? `/** ${schemas[name].description.replaceAll("\n", " ")} */\n` : "";
     return `${says}export type ${name} = ${type(schemas[name])};\n`;
   });
-await writeFile("src/types.ts", `// Made by scripts/types.mjs of the service's description. Do not edit.\n\n${parts.join("\n")}`);
+await writeFile(process.argv[3] ?? "src/types.ts", `// Made by scripts/types.mjs of the service's description. Do not edit.\n\n${parts.join("\n")}`);

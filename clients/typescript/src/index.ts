@@ -28,11 +28,12 @@ export interface Spool {
   drain(send: (lines: string[]) => Promise<Sorted>): Promise<Drained>;
 }
 
-/** What became of a group of documents. */
+/** What happened to a group of documents. `answered`: whether the service has answered for at least one of them. */
 export interface Sorted {
   accepted: number;
   refused: { line: string; problem: unknown }[];
   waiting: string[];
+  answered: boolean;
 }
 
 /** The service refuses the outcome. Sending it again cannot help. */
@@ -56,8 +57,12 @@ export interface Options {
   fetch?: typeof globalThis.fetch;
 }
 
-/** What may pass: too slow, too many, and everything that is the server's own trouble. */
-const TEMPORARY = new Set([408, 425, 429, 500, 502, 503, 504]);
+/** The service judges the document only with these. Everything else is about the way there, the token, or the service's own trouble. */
+const ABOUT_THE_DOCUMENT = new Set([400, 413, 415, 422]);
+const PROBLEM = "urn:chiffon-audit:problem:";
+
+/** With `wait`, the service answers after 30 seconds at the latest. */
+const LONGEST_WAIT = 40_000;
 
 /** Reports outcomes. */
 export class Client {
@@ -75,25 +80,33 @@ export class Client {
     const attempts = Math.max(1, this.#options.attempts ?? 3);
     let last = "the service cannot accept now";
     for (let attempt = 0; attempt < attempts; attempt++) {
+      let pause = Math.min(30_000, 100 * 2 ** attempt) * (0.5 + Math.random() / 2);
       try {
         const response = await this.#post("application/json", document, wait);
         const answer: unknown = await response.json().catch(() => ({}));
         const receipt = read(response.status, answer);
         if (receipt) return receipt;
         last = `the service answered ${response.status}`;
+        const seconds = Number(response.headers.get("retry-after") ?? NaN);
+        if (seconds >= 0) pause = Math.min(30, seconds) * 1000;
       } catch (error) {
         if (error instanceof Refused) throw error;
         last = String(error);
-        if (this.#options.spool) break;
       }
-      if (attempt + 1 < attempts) await sleep(Math.min(30_000, 100 * 2 ** attempt) * (0.5 + Math.random() / 2));
+      if (this.#options.spool) {
+        try {
+          await this.#options.spool.append([document]);
+          return { taskId: outcome.task_id, accepted: false, spooled: true, state: "spooled", answer: {} };
+        } catch (error) {
+          last += `; the spool cannot be written: ${String(error)}`;
+        }
+      }
+      if (attempt + 1 < attempts) await sleep(pause);
     }
-    if (!this.#options.spool) throw new Unavailable(last);
-    await this.#options.spool.append([document]);
-    return { taskId: outcome.task_id, accepted: false, spooled: true, state: "spooled", answer: {} };
+    throw new Unavailable(last);
   }
 
-  /** Runs `work` as a task. If it throws, the task is `failed`, and the error goes on. */
+  /** Runs `work` as a task. If it throws, the task is `failed`, and the same error is thrown. */
   async task<T>(taskId: string, work: (output: Record<string, unknown>) => Promise<T> | T, more: Partial<Outcome> = {}): Promise<T> {
     const output: Record<string, unknown> = {};
     const startTime = new Date().toISOString();
@@ -109,7 +122,8 @@ export class Client {
     } catch (error) {
       output["error"] ??= String(error);
       if (error instanceof Error && error.stack) output["stack"] ??= error.stack;
-      await this.report(end("failed"));
+      // The caller must see the task's own error, also if the report fails.
+      await this.report(end("failed")).catch((problem: unknown) => console.error(`cannot report that ${taskId} failed:`, problem));
       throw error;
     }
     await this.report(end("completed"));
@@ -123,12 +137,24 @@ export class Client {
   }
 
   async #send(lines: string[]): Promise<Sorted> {
+    let status: number, body: string;
     try {
       const response = await this.#post("application/x-ndjson", lines.join("\n"), false);
-      return sort(lines, response.status, await response.text());
+      [status, body] = [response.status, await response.text()];
     } catch {
-      return { accepted: 0, refused: [], waiting: lines };
+      return { accepted: 0, refused: [], waiting: lines, answered: false };
     }
+    if (lines.length === 1 || !ABOUT_THE_DOCUMENT.has(status) || !isProblem(parse(body))) return sort(lines, status, body);
+    // The service refuses the request as a whole, such as one that is too large.
+    const middle = lines.length >> 1;
+    const first = await this.#send(lines.slice(0, middle));
+    const second = await this.#send(lines.slice(middle));
+    return {
+      accepted: first.accepted + second.accepted,
+      refused: [...first.refused, ...second.refused],
+      waiting: [...first.waiting, ...second.waiting],
+      answered: first.answered || second.answered,
+    };
   }
 
   #post(type: string, body: string, wait: boolean): Promise<Response> {
@@ -138,7 +164,7 @@ export class Client {
     if (token) headers["Authorization"] = `Bearer ${token}`;
     const url = `${this.#url}/api/v1/outcomes${query ? `?${query}` : ""}`;
     const send = this.#options.fetch ?? globalThis.fetch;
-    return send(url, { method: "POST", headers, body, signal: AbortSignal.timeout(timeout) });
+    return send(url, { method: "POST", headers, body, signal: AbortSignal.timeout(wait ? Math.max(timeout, LONGEST_WAIT) : timeout) });
   }
 }
 
@@ -146,25 +172,46 @@ function sleep(milliseconds: number): Promise<void> {
   return new Promise((done) => setTimeout(done, milliseconds));
 }
 
-/** The document on one line. `JSON.stringify` escapes half a surrogate pair, which the service repairs. */
+/** The document on one line. `JSON.stringify` escapes half a surrogate pair, which the service repairs, and would make NaN a null. */
 function line(outcome: Outcome): string {
-  return JSON.stringify(outcome, (_, value: unknown) => (typeof value === "bigint" ? value.toString() : value));
+  const isPlain = (value: unknown) => typeof value !== "bigint" && !(typeof value === "number" && !Number.isFinite(value));
+  return JSON.stringify(outcome, (_, value: unknown) => (isPlain(value) ? value : String(value)));
 }
 
 function members(value: unknown): Record<string, unknown> {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
 
+/** The members of an answer; none if it is no JSON object. */
+function parse(body: string): Record<string, unknown> {
+  try {
+    return members(JSON.parse(body));
+  } catch {
+    return {};
+  }
+}
+
+/** Whether the service has accepted the document, or says that there is nothing to record. */
+function isTaken(answer: Record<string, unknown>): boolean {
+  return answer["accepted"] === true || typeof answer["result"] === "string";
+}
+
+/** Whether the service itself says so. A proxy on the way answers in other words. */
+function isProblem(answer: Record<string, unknown>): boolean {
+  return String(answer["type"]).startsWith(PROBLEM);
+}
+
 /** The receipt; `undefined` if the same request may succeed later. Throws `Refused`. */
 function read(status: number, body: unknown): Receipt | undefined {
-  if (TEMPORARY.has(status)) return undefined;
   const answer = members(body);
+  if (ABOUT_THE_DOCUMENT.has(status) && isProblem(answer)) throw new Refused(reason(status, answer));
+  const isConflict = status === 409 && ("receipt" in answer || "task_id" in answer || isProblem(answer));
+  if (!isConflict && !([200, 202].includes(status) && isTaken(answer))) return undefined;
   // A conflict is kept, for a person to look at: nothing is lost.
-  const told = status === 409 ? members(answer["receipt"] ?? { ...answer, accepted: true, state: "conflicting" }) : answer;
-  if (![200, 202, 409].includes(status)) throw new Refused(reason(status, answer));
+  const told = isConflict ? members(answer["receipt"] ?? { ...answer, accepted: true, state: "conflicting" }) : answer;
   return {
     taskId: told["task_id"] as string | undefined,
-    accepted: told["accepted"] === true || "result" in told,
+    accepted: isTaken(told),
     spooled: false,
     state: (told["state"] ?? told["result"]) as string | undefined,
     answer: told,
@@ -177,28 +224,24 @@ function reason(status: number, answer: Record<string, unknown>): string {
   return problem.detail ?? (errors || problem.title || `the service answered ${status}`);
 }
 
-/** Reads the answer to a batch, one line for each document. What has no answer waits. */
+/** Reads the answer to a batch, one line for each document. A document without an answer waits. */
 function sort(lines: string[], status: number, body: string): Sorted {
-  const sorted: Sorted = { accepted: 0, refused: [], waiting: [] };
-  const answers: Record<string, unknown>[] = [];
-  if ([200, 202, 207].includes(status)) {
-    for (const text of body.split("\n")) {
-      try {
-        if (text) answers.push(members(JSON.parse(text)));
-      } catch {
-        break;
-      }
+  if (![200, 202, 207].includes(status)) {
+    const problem = parse(body);
+    if (lines.length === 1 && ABOUT_THE_DOCUMENT.has(status) && isProblem(problem)) {
+      return { accepted: 0, refused: [{ line: lines[0] ?? "", problem }], waiting: [], answered: true };
     }
-  } else if (!TEMPORARY.has(status) && status !== 401 && status !== 403 && lines.length === 1) {
-    sorted.refused.push({ line: lines[0] ?? "", problem: body });
-    return sorted;
+    return { accepted: 0, refused: [], waiting: lines, answered: false };
   }
+  const answers = new Map(body.split("\n").map(parse).map((answer) => [answer["line"], answer] as const));
+  answers.delete(undefined);
+  const sorted: Sorted = { accepted: 0, refused: [], waiting: [], answered: answers.size > 0 };
   lines.forEach((line, index) => {
-    const answer = answers[index];
-    const code = answer?.["line"] === index + 1 ? (answer["code"] as number) : undefined;
-    if (code === undefined || TEMPORARY.has(code)) sorted.waiting.push(line);
-    else if ([200, 202, 409].includes(code)) sorted.accepted += 1;
-    else sorted.refused.push({ line, problem: answer });
+    const answer = answers.get(index + 1) ?? {};
+    const code = answer["code"] as number | undefined;
+    if (code === 409 || ((code === 200 || code === 202) && isTaken(answer))) sorted.accepted += 1;
+    else if (code !== undefined && ABOUT_THE_DOCUMENT.has(code)) sorted.refused.push({ line, problem: answer });
+    else sorted.waiting.push(line);
   });
   return sorted;
 }

@@ -7,9 +7,18 @@ import { join } from "node:path";
 import type { Drained, Sorted, Spool } from "./index.js";
 
 const SUFFIX = ".ndjson";
+/** Of one request: far below what the service takes at once. */
 const GROUP = 500;
+const GROUP_BYTES = 4 << 20;
+/** One document that the service fails at must not block all others. After two such failures the trouble is the service's. */
+const MAX_FAILURES = 2;
+/** Files of this module. It leaves those of the Python client alone: Node has no locks that keep their writers away. */
+const OURS = /^\d{15}-[0-9a-f]{8}-[0-9a-f-]{27}\.ndjson$/;
 
-/** A spool in a directory, which is created if it is missing. Several processes may share it. */
+/**
+ * A spool in a directory, which is created if it is missing. Several processes may share it, the Python client included: its
+ * `drain` also sends what Node has written.
+ */
 export class DirectorySpool implements Spool {
   readonly #directory: string;
 
@@ -22,7 +31,11 @@ export class DirectorySpool implements Spool {
     const name = `${String(Date.now()).padStart(15, "0")}-${randomUUID()}`;
     const beside = join(this.#directory, `${name}.tmp`);
     // A file gets its name once it is whole: a crash leaves no torn line.
-    await write(beside, lines.map((line) => `${line}\n`).join(""));
+    await write(beside, lines.map((line) => `${line}\n`).join("")).catch(async (error: unknown) => {
+      // The disk is full: nothing of it is in the spool.
+      await rm(beside, { force: true });
+      throw error;
+    });
     await rename(beside, join(this.#directory, name + SUFFIX));
     await sync(this.#directory);
   }
@@ -30,32 +43,33 @@ export class DirectorySpool implements Spool {
   async drain(send: (lines: string[]) => Promise<Sorted>): Promise<Drained> {
     const drained: Drained = { accepted: 0, refused: 0, waiting: 0 };
     const files = await this.#files();
-    for (let at = 0; at < files.length; ) {
+    let failures = 0;
+    for (let at = 0; at < files.length && failures < MAX_FAILURES; ) {
       // Several files go into one request.
       const group: { path: string; lines: string[] }[] = [];
       let count = 0;
-      while (at < files.length && (group.length === 0 || count < GROUP)) {
+      let bytes = 0;
+      while (at < files.length && (group.length === 0 || (count < GROUP && bytes < GROUP_BYTES))) {
         const path = files[at++] as string;
         // Another process may have drained it.
         const text = await readFile(path, "utf8").catch(() => "");
         const lines = text.split("\n").filter((line) => line.trim() !== "");
         group.push({ path, lines });
         count += lines.length;
+        bytes += text.length;
       }
       const lines = group.flatMap((file) => file.lines);
       if (lines.length === 0) continue;
       const sorted = await send(lines);
+      failures = sorted.answered ? 0 : failures + 1;
       drained.accepted += sorted.accepted;
-      drained.refused += sorted.refused.length;
-      if (sorted.refused.length > 0) await this.#setAside(sorted.refused);
-      // What waits is written before its files go: a crash in between sends it twice, which changes nothing.
-      if (sorted.waiting.length > 0) {
-        if (sorted.waiting.length < lines.length) {
-          await this.append(sorted.waiting);
-          await this.#remove(group);
-        }
-        break;
+      if (sorted.refused.length > 0) {
+        await this.#setAside(sorted.refused);
+        drained.refused += sorted.refused.length;
       }
+      if (sorted.waiting.length === lines.length) continue;
+      // What waits is written before its files go: a crash in between sends it twice, which changes nothing.
+      if (sorted.waiting.length > 0) await this.append(sorted.waiting);
       await this.#remove(group);
     }
     for (const path of await this.#files()) {
@@ -67,7 +81,7 @@ export class DirectorySpool implements Spool {
 
   async #files(): Promise<string[]> {
     const names = await readdir(this.#directory).catch(() => [] as string[]);
-    const ours = names.filter((name) => name.endsWith(SUFFIX)).sort();
+    const ours = names.filter((name) => OURS.test(name)).sort();
     return ours.map((name) => join(this.#directory, name));
   }
 

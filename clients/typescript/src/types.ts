@@ -55,6 +55,8 @@ export type Receipt = Standing & {
   accepted: boolean;
   /** An earlier submission that finished the task seems to differ. The policy decides. */
   differs: boolean;
+  /** Pointers to values of the document that were repaired before it was accepted. */
+  repaired?: Array<string>;
   /** The same submission was accepted before. */
   repeated: boolean;
   schema: number;
@@ -66,7 +68,7 @@ export type Receipt = Standing & {
 
 /** The current state of a submission. */
 export type Standing = {
-  /** The cause, as a word for programs. */
+  /** The cause, as a word for programs; `refused` if it was refused, whatever the cause. */
   cause?: string | null;
   /** The commit that added the entry. */
   commit?: string | null;
@@ -76,6 +78,10 @@ export type Standing = {
   path?: string | null;
   /** The reason, as a sentence for people. */
   reason?: string | null;
+  /** The full name of the trail's ref, once the entry is committed. */
+  ref?: string | null;
+  /** The cause of a refusal in the words of all other answers, such as `document` or `policy-refused`. Submissions that were refused by a version before this member have none. */
+  refusal?: string | null;
   /** `unavailable` if the commit could not be signed. */
   signature?: string | null;
   /** `pending`, `committed`, `conflicting`, `refused` or `blocked`. */

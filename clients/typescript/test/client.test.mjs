@@ -1,7 +1,8 @@
 // The client against a real service. `BIN` is the program.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer as createProxy } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -85,11 +86,92 @@ test("what is spooled survives a restart and is drained; what is refused is set 
   assert.match(readFileSync(join(directory, "spool", "refused", aside), "utf8"), /is not a known status/);
 });
 
-test("a task that throws is failed, and the error goes on", async () => {
+test("a task that throws is failed, and the same error is thrown", async () => {
   await start();
   const client = new Client(url, { encodeIds: true });
   assert.equal(await client.task("good", (output) => ((output.x = 1), 7), { plan_id: "p" }), 7);
   await assert.rejects(client.task("bad", () => { throw new Error("no"); }), /no/);
   assert.deepEqual((await entry("good")).execution_result.outcome, { x: 1 });
   assert.equal((await entry("bad")).status, "failed");
+});
+
+test("an error of the task is thrown even if it cannot be reported", async (context) => {
+  context.mock.method(console, "error", () => {});
+  const client = new Client(url, { attempts: 1 });
+  await assert.rejects(client.task("bad", () => { throw new RangeError("mine"); }), RangeError);
+});
+
+test("a conflict is kept and counts as accepted", async () => {
+  await start();
+  const client = new Client(url);
+  await client.report({ task_id: "a", status: "completed" }, { wait: true });
+  const receipt = await client.report({ task_id: "a", status: "failed" }, { wait: true });
+  assert.deepEqual([receipt.accepted, receipt.state], [true, "conflicting"]);
+});
+
+test("an answer that is not the service's is no receipt", async () => {
+  let status;
+  const proxy = createProxy((request, response) => request.resume().on("end", () => response.writeHead(status).end("<h1>Sign in</h1>")));
+  await new Promise((done) => proxy.listen(port, "127.0.0.1", done));
+  try {
+    for (status of [200, 400, 401, 404, 413, 502]) {
+      await assert.rejects(new Client(url, { attempts: 1 }).report({ task_id: "a", status: "completed" }), Unavailable);
+      const client = new Client(url, { spool: spool() });
+      assert.equal((await client.report({ task_id: "a", status: "completed" })).spooled, true);
+      const drained = await client.drain();
+      assert.deepEqual([drained.accepted, drained.refused], [0, 0]);
+      assert.ok(drained.waiting > 0);
+    }
+  } finally {
+    proxy.closeAllConnections();
+    await new Promise((done) => proxy.close(done));
+  }
+});
+
+test("a document that the service cannot take does not block the others", async () => {
+  const client = new Client(url, { spool: spool() });
+  await client.report({ task_id: "a", status: "completed" });
+  await client.report({ task_id: "large", status: "completed", metadata: { x: "x".repeat(17 << 20) } });
+  await client.report({ task_id: "b", status: "completed" });
+  await start();
+  assert.deepEqual(await client.drain(), { accepted: 2, refused: 1, waiting: 0 });
+});
+
+test("numbers that JSON lacks are recorded as texts", async () => {
+  await start();
+  await new Client(url).report({ task_id: "a", status: "completed", execution_result: { outcome: { ratio: NaN, big: 2n } } });
+  assert.deepEqual((await entry("a")).execution_result.outcome, { ratio: "NaN", big: "2" });
+});
+
+test("what the Python client has written is left to it", async () => {
+  const client = new Client(url, { spool: spool() });
+  await client.report({ task_id: "a", status: "completed" });
+  writeFileSync(join(directory, "spool", "01769000400000000000-0123456789abcdef0123456789abcdef.ndjson"), '{"task_id": "torn');
+  await start();
+  assert.deepEqual(await client.drain(), { accepted: 1, refused: 0, waiting: 0 });
+  assert.equal(readdirSync(join(directory, "spool")).length, 1);
+});
+
+test("nothing is lost while the service is killed again and again", async () => {
+  const client = new Client(url, { spool: spool() });
+  const told = [];
+  for (let round = 0; round < Number(process.env.KILLS ?? 3); round++) {
+    await start();
+    for (let index = 0; index < 20; index++) {
+      const receipt = await client.report({ task_id: `t-${round}-${index}`, status: "completed" });
+      assert.ok(receipt.accepted || receipt.spooled);
+      told.push(receipt.taskId);
+      if (index === 10) await kill();
+    }
+  }
+  await start();
+  assert.equal((await client.drain()).waiting, 0);
+  for (const taskId of told) assert.equal((await entry(taskId)).status, "completed");
+});
+
+test("the types are the ones of the service's description", async () => {
+  await start();
+  const made = join(directory, "types.ts");
+  execFileSync("node", ["scripts/types.mjs", `${url}/openapi.json`, made]);
+  assert.equal(readFileSync(made, "utf8"), readFileSync("src/types.ts", "utf8"));
 });
