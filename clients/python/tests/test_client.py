@@ -1,15 +1,15 @@
 """The clients against a real service. `BIN` is the program."""
 
 import asyncio
-import os
 import subprocess
 import sys
 import threading
 import unittest
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 from chiffon_audit import AsyncClient, Client, Refused, Unavailable
-from support import ServiceTest
+from support import ServiceTest, snippet
 
 
 class ClientTest(ServiceTest):
@@ -119,6 +119,15 @@ class ClientTest(ServiceTest):
         self.service.start()
         with Client(self.service.url, encode_ids=True) as client:
             self.assertTrue(client.report(self.outcome("order/42")).accepted)
+
+    def test_the_code_of_the_how_to_page_and_of_the_readme_runs(self) -> None:
+        self.service.start()
+        readme = (Path(__file__).parents[1] / "README.md").read_text()
+        for text in (snippet("python.md"), readme.split("\n```python\n")[1].split("\n```\n")[0]):
+            code = text.replace("http://127.0.0.1:8787", self.service.url).replace("/var/spool/chiffon-audit", str(self.spool))
+            ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+            self.assertEqual((ran.stderr, ran.stdout), ("", "Drained(accepted=0, refused=0, waiting=0)\n"))
+        self.assertEqual(self.service.entry("deploy-2")["plan_id"], "release-7")
 
     def test_the_coroutines_do_the_same(self) -> None:
         async def run() -> None:

@@ -119,7 +119,7 @@ class AsyncClient:
         await self.report(task.end(None))
 
     async def drain(self) -> Drained:
-        """Does what `Client.drain` does, on a connection of its own."""
+        """Does what `Client.drain` does, on a separate connection."""
         drained = await asyncio.to_thread(self._blocking.drain)
         if drained.accepted:
             self._pause_ends = 0.0

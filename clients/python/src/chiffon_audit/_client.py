@@ -30,7 +30,7 @@ LAST_DRAIN = 5.0
 
 
 class Client:
-    """Reports outcomes. Threads may share one client, and forked processes continue with connections of their own."""
+    """Reports outcomes. Threads may share one client, and forked processes continue with separate connections."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.ASCII)
 
 
 def task_id(source: str, source_id: str, attempt: int = 1) -> str:
-    """The task id for another system's id. An attempt after the first has an id of its own.
+    """The task id for another system's id. An attempt after the first has a separate id.
 
     Raises `ValueError` if the id is empty or longer than 4096 bytes.
     """

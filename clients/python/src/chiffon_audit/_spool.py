@@ -1,6 +1,6 @@
 """A directory of outcomes that wait, each synced to disk before its writer continues.
 
-Every process appends to a segment of its own and locks it while it writes. A drain takes segments that no process is writing to. An outcome
+Every process appends to its own segment and locks it while it writes. A drain takes segments that no process is writing to. An outcome
 leaves the spool only after the service has answered for it: after a crash at any moment it waits, or is sent twice, which changes nothing.
 """
 

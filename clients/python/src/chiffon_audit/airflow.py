@@ -16,7 +16,7 @@ from ._reporter import Ended, Reporter, quiet, some
 
 
 class AuditListener:
-    """Reports task instances. Each try is a task of its own."""
+    """Reports task instances. Each try is a separate task."""
 
     def __init__(self, reporter: Reporter | None = None) -> None:
         self._reporter = reporter or Reporter()

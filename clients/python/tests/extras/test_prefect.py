@@ -1,4 +1,4 @@
-"""Prefect's hooks, with real flows on a temporary server of its own. Needs prefect."""
+"""Prefect's hooks, with real flows on a temporary server. Needs prefect."""
 
 import unittest
 
