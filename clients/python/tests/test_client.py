@@ -32,6 +32,9 @@ class ClientTest(ServiceTest):
         with Client(self.service.url, attempts=2) as client:
             with self.assertRaises(Unavailable):
                 client.report(self.outcome("a"))
+            # The failure delays no later report.
+            self.service.start()
+            self.assertTrue(client.report(self.outcome("a")).accepted)
 
     def test_a_task_ends_with_its_block_and_an_exception_makes_it_failed(self) -> None:
         self.service.start()

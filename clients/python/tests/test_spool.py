@@ -68,16 +68,16 @@ class SpoolTest(ServiceTest):
             "with Client(sys.argv[1], spool=sys.argv[2], attempts=1) as client:\n"
             "    for index in range(20):\n"
             "        try:\n"
-            "            client.report({'task_id': f't-{index}', 'status': 'completed', 'plan_id': 'p' * 300})\n"
-            "            print(f't-{index}', flush=True)\n"
+            "            client.report({'task_id': f'large-{index}', 'status': 'completed', 'plan_id': 'p' * 1100})\n"
+            "            raise SystemExit('it was acknowledged')\n"
             "        except Unavailable as error:\n"
             "            assert 'File too large' in str(error), error\n"
-            "            client.report({'task_id': f's-{index}', 'status': 'completed'})\n"
-            "            print(f's-{index}', flush=True)\n"
+            "        client.report({'task_id': f'small-{index}', 'status': 'completed'})\n"
+            "        print(f'small-{index}', flush=True)\n"
         )
         command = [sys.executable, "-c", script, self.service.url, str(self.spool)]
         told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-        self.assertIn("s-2", told)
+        self.assertEqual(len(told), 20)
         waiting = {json.loads(line)["task_id"] for path in self.spool.iterdir() for line in path.read_text().splitlines()}
         self.assertEqual(waiting, set(told))
         self.service.start()

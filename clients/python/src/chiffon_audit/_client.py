@@ -86,29 +86,33 @@ class Client:
         document = line(outcome)
         self._after_fork()
         problem: str | None = None
+        if self._spool is not None and time.monotonic() < self._pause_ends:
+            try:
+                return self._keep(self._spool, document, outcome)
+            except OSError as error:
+                problem = f"the spool cannot be written: {error}"
         for attempt in range(self._settings.attempts):
             retry_after = None
-            if problem is not None or time.monotonic() >= self._pause_ends:
-                try:
-                    answer = self._http.post(
-                        protocol.path(self._encode_ids, wait),
-                        content=document,
-                        headers=protocol.JSON,
-                        timeout=protocol.timeout(self._settings.timeout, wait),
-                    )
-                    receipt = protocol.read(answer.status_code, answer.content)
-                    if receipt is not None:
-                        return receipt
-                    problem = f"the service answered {answer.status_code}"
-                    retry_after = answer.headers.get("retry-after")
-                except httpx.HTTPError as error:
-                    problem = f"{type(error).__name__}: {error}"
-                self._pause_ends = time.monotonic() + PAUSE
+            try:
+                answer = self._http.post(
+                    protocol.path(self._encode_ids, wait),
+                    content=document,
+                    headers=protocol.JSON,
+                    timeout=protocol.timeout(self._settings.timeout, wait),
+                )
+                receipt = protocol.read(answer.status_code, answer.content)
+                if receipt is not None:
+                    return receipt
+                problem = f"the service answered {answer.status_code}"
+                retry_after = answer.headers.get("retry-after")
+            except httpx.HTTPError as error:
+                problem = f"{type(error).__name__}: {error}"
             if self._spool is not None:
+                self._pause_ends = time.monotonic() + PAUSE
                 try:
                     return self._keep(self._spool, document, outcome)
                 except OSError as error:
-                    problem = f"{problem or 'the service failed just now'}; the spool cannot be written: {error}"
+                    problem += f"; the spool cannot be written: {error}"
             if attempt + 1 < self._settings.attempts:
                 time.sleep(protocol.backoff(attempt, retry_after))
         raise Unavailable(problem)
