@@ -175,3 +175,16 @@ test("the types are the ones of the service's description", async () => {
   execFileSync("node", ["scripts/types.mjs", `${url}/openapi.json`, made]);
   assert.equal(readFileSync(made, "utf8"), readFileSync("src/types.ts", "utf8"));
 });
+
+test("the code of the readme runs", async () => {
+  await start();
+  const [, code] = /\n```ts\n(.*?)\n```\n/s.exec(readFileSync("README.md", "utf8"));
+  const here = code
+    .replace("http://127.0.0.1:8787", url)
+    .replace("/var/spool/chiffon-audit", join(directory, "spool"))
+    .replace('"chiffon-audit"', JSON.stringify(new URL("../dist/index.js", import.meta.url).href))
+    .replace('"chiffon-audit/spool"', JSON.stringify(new URL("../dist/spool.js", import.meta.url).href));
+  writeFileSync(join(directory, "readme.mjs"), here);
+  execFileSync("node", [join(directory, "readme.mjs")], { stdio: "pipe" });
+  assert.deepEqual((await entry("deploy-2")).execution_result.outcome, { revision: "4f2a" });
+});
