@@ -71,8 +71,7 @@ class Client:
 
     def close(self) -> None:
         """Ends the connection. What is in the spool stays there."""
-        if self._background is not None and os.getpid() == self._process:
-            self._background.close(LAST_DRAIN)
+        self._end_background()
         self._http.close()
         if self._spool:
             self._spool.close()
@@ -156,6 +155,21 @@ class Client:
         self._after_fork()
         return drain(self._spool, self._send)
 
+    def flush(self) -> None:
+        """Gives the thread of `drain_every` up to five seconds to send what is in the spool. The rest waits."""
+        self._after_fork()
+        if self._drain_every is not None and self._spool is not None and not self._spool.is_empty():
+            self._wake()
+        self._end_background()
+
+    def _end_background(self) -> None:
+        if os.getpid() != self._process:
+            return
+        with self._background_lock:
+            background, self._background = self._background, None
+        if background is not None:
+            background.close(LAST_DRAIN)
+
     def _send(self, batch: list[bytes]) -> tuple[int, bytes] | None:
         path = protocol.path(self._encode_ids, False)
         try:
@@ -183,7 +197,7 @@ class Client:
             if self._background is None:
                 assert self._spool is not None and self._drain_every is not None
                 self._background = Background(self._spool, self.drain, self._drain_every)
-        self._background.wake()
+            self._background.wake()
 
     def _after_fork(self) -> None:
         """A forked child must not use its parent's connections, and has none of its threads."""

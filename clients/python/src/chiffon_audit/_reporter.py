@@ -123,6 +123,16 @@ class Reporter:
     def __init__(self, client: Client | None = None) -> None:
         self._client = client
 
+    @quiet
+    def start(self) -> None:
+        """Sends what an earlier process has left in the spool."""
+        self._client = self._client or default_client()
+
+    @quiet
+    def flush(self) -> None:
+        """Sends what is in the spool, before a process ends without notice. What cannot be sent within seconds waits."""
+        (self._client or default_client()).flush()
+
     def report(self, ended: Ended) -> None:
         """Writes the outcome to the spool, from where a thread sends it."""
         try:

@@ -37,6 +37,11 @@ class AuditListener:
         """Reports a task that skips itself."""
         self._report(task_instance, "cancelled", "skipped", {})
 
+    @hookimpl
+    def before_stopping(self, component: Any) -> None:
+        """Sends what waits: the process of a task ends without its exit handlers."""
+        self._reporter.flush()
+
     @quiet
     def _report(self, instance: Any, status: str, native_state: str, output: dict[str, Any]) -> None:
         self._reporter.report(describe(instance, status, native_state, output))

@@ -25,11 +25,22 @@ def connect(client: Client | None = None) -> None:
     """Listens to the signals of this process's workers. Without a client, the environment says where to report."""
     global _reporter
     _reporter = Reporter(client)
+    signals.worker_ready.connect(_ready)
+    signals.worker_process_shutdown.connect(_shutdown)
     signals.task_prerun.connect(_prerun)
     signals.task_postrun.connect(_postrun)
     signals.task_success.connect(_success)
     signals.task_failure.connect(_failure)
     signals.task_revoked.connect(_revoked)
+
+
+def _ready(**_: Any) -> None:
+    _reporter.start()
+
+
+def _shutdown(**_: Any) -> None:
+    # The processes of a pool end without their exit handlers.
+    _reporter.flush()
 
 
 def _prerun(task_id: str, **_: Any) -> None:

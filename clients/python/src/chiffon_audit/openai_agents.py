@@ -12,14 +12,13 @@ from typing import Any
 from agents.tracing import Span, Trace, TracingProcessor
 
 from ._client import Client
-from ._reporter import Ended, Reporter, default_client, quiet
+from ._reporter import Ended, Reporter, quiet
 
 
 class AuditProcessor(TracingProcessor):
     """Reports each span as a task whose plan is its trace."""
 
     def __init__(self, client: Client | None = None) -> None:
-        self._client = client
         self._reporter = Reporter(client)
 
     def on_trace_start(self, trace: Trace) -> None:
@@ -49,7 +48,8 @@ class AuditProcessor(TracingProcessor):
                 agent_pool=data.get("type"),
                 agent_id=data.get("name"),
                 output={"error": error, "span_data": data},
-                resources=data.get("usage") or {},
+                # As the service's map does it, so that exported spans are the same outcomes.
+                resources=(None if error else data.get("usage")) or {},
                 services=data.get("tools") or (),
                 start=exported.get("started_at"),
                 end=exported.get("ended_at"),
@@ -57,10 +57,9 @@ class AuditProcessor(TracingProcessor):
             )
         )
 
-    @quiet
     def force_flush(self) -> None:
         """Sends what waits. The rest stays in the spool."""
-        (self._client or default_client()).drain()
+        self._reporter.flush()
 
     def shutdown(self) -> None:
         """Sends what waits."""

@@ -37,6 +37,27 @@ print(asyncio.run(Runner.run(agent, "deploy 4f2a")).final_output)
 """
 
 
+EXPORTED = """
+import json
+from agents import agent_span, function_span, generation_span, set_trace_processors, trace
+from chiffon_audit.openai_agents import AuditProcessor
+
+class Exporting(AuditProcessor):
+    def on_span_end(self, span):
+        super().on_span_end(span)
+        print(json.dumps(span.export()))
+
+set_trace_processors([Exporting()])
+with trace("w"):
+    with agent_span("a", tools=["t1", "t2"]), function_span("f", input="x", output="y"):
+        pass
+    with generation_span(usage={"input_tokens": 3}):
+        pass
+    with generation_span(usage={"input_tokens": 3}) as span:
+        span.set_error({"message": "no", "data": {"code": None}})
+"""
+
+
 class OpenAiAgentsTest(ExtraTest):
     def setUp(self) -> None:
         super().setUp()
@@ -60,6 +81,16 @@ class OpenAiAgentsTest(ExtraTest):
             found.setdefault(entry["dispatch_info"]["agent_pool"], entry)
         self.assertEqual(found["agent"]["execution_result"]["services_touched"], ["deploy"])
         self.assertEqual(found["function"]["execution_result"]["outcome"]["span_data"]["output"], "deployed 4f2a")
+
+    def test_an_exported_span_is_the_same_outcome_as_the_reported_one(self) -> None:
+        ran = self.run_python("-c", EXPORTED)
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.entries(4)
+        for exported in ran.stdout.splitlines():
+            headers = {"Content-Type": "application/json"}
+            path = "/api/v1/outcomes?from=openai-agents&wait=committed"
+            answer = self.service.http.post(path, headers=headers, content=exported)
+            self.assertEqual((answer.status_code, answer.json()["repeated"]), (200, True), answer.text)
 
 
 if __name__ == "__main__":
