@@ -63,7 +63,7 @@ class Service:
         return answer.json().get("state", "unknown")
 
     def entry(self, task_id: str) -> dict:
-        for _ in range(3000):
+        for _ in range(1500):
             answer = self.http.get(f"/api/v1/tasks/{task_id}/entry")
             if answer.status_code == 200:
                 return answer.json()
@@ -72,7 +72,7 @@ class Service:
 
     def find(self, source_id: str) -> dict:
         """The entry of the task with this original id."""
-        for _ in range(3000):
+        for _ in range(1500):
             answer = self.http.get("/api/v1/tasks", params={"source_id": source_id})
             tasks = answer.json().get("tasks", [])
             if tasks:
@@ -140,7 +140,7 @@ class ExtraTest(ServiceTest):
 
     def entries_at_least(self, count: int) -> list[dict]:
         """All entries, once there are this many or more."""
-        for _ in range(3000):
+        for _ in range(1500):
             tasks = self.service.http.get("/api/v1/audit/query", params={"limit": 100}).json()["tasks"]
             if len(tasks) >= count:
                 break

@@ -46,7 +46,7 @@ class AsyncClient:
         self._blocking = Client(
             settings.url,
             token=settings.token,
-            spool=settings.spool,
+            spool=settings.spool or "",
             encode_ids=encode_ids,
             attempts=attempts,
             timeout=timeout,

@@ -43,7 +43,7 @@ class Client:
         timeout: float = 10.0,
         drain_every: float | None = None,
     ) -> None:
-        """Connects to nothing yet. What is not given comes from the environment.
+        """Connects to nothing yet. What is not given comes from the environment; an empty `spool` means that there is none.
 
         With `drain_every`, a thread sends what is in the spool: at once, and again after this many seconds while the service is away.
         """

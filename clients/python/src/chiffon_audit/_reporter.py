@@ -168,7 +168,7 @@ def default_client() -> Client:
                 client = Client(spool=default_spool(), drain_every=DRAIN_EVERY)
             except OSError as error:
                 logger.warning("there is no spool, so reports are lost while the service is away: %s", error)
-                client = Client()
+                client = Client(spool="")
             atexit.register(client.close)
             _default = client
         return _default

@@ -29,7 +29,7 @@ class Settings:
         return cls(
             url=(url or environment.get("CHIFFON_AUDIT_URL") or "http://127.0.0.1:8787").rstrip("/"),
             token=token or environment.get("CHIFFON_AUDIT_TOKEN"),
-            spool=spool or environment.get("CHIFFON_AUDIT_SPOOL"),
+            spool=(environment.get("CHIFFON_AUDIT_SPOOL") if spool is None else spool) or None,
             attempts=max(1, attempts),
             timeout=timeout,
         )

@@ -24,8 +24,6 @@ from ._reporter import Ended, Reporter, quiet
 class AuditHandler(CallbackHandler):
     """Reports each outermost run as a task whose plan is the thread, and each call of a tool as a task whose plan is the run."""
 
-    run_inline = True
-
     def __init__(self, client: Client | None = None) -> None:
         self._reporter = Reporter(client)
         # Of the runs that have not ended: the facts for their reports.

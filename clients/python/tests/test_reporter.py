@@ -1,0 +1,84 @@
+"""Reports of the modules for other systems, which must never disturb a task. `BIN` is the program."""
+
+import subprocess
+import sys
+import unittest
+
+from chiffon_audit import Client
+from chiffon_audit._reporter import Ended, Reporter
+from support import ExtraTest, ServiceTest
+
+SCRIPT = """
+import sys
+from chiffon_audit._reporter import Ended, Reporter
+Reporter().report(Ended("quartz", sys.argv[1], "completed", "OK"))
+Reporter().flush()
+print("the task continues")
+"""
+
+
+class ReporterTest(ServiceTest):
+    def report(self, **facts: object) -> dict:
+        """Reports a task with these facts, and returns its entry."""
+        with Client(self.service.url, spool=self.spool, drain_every=1) as client:
+            Reporter(client).report(Ended("airflow", "Job/1", "completed", "OK", **facts))
+        return self.service.find("Job/1")
+
+    def test_what_the_service_would_refuse_is_recorded_in_another_form(self) -> None:
+        self.service.start()
+        deep: dict = {}
+        for _ in range(100):
+            deep = {"deep": deep}
+        itself: list = []
+        itself.append(itself)
+        entry = self.report(output={"ratio": float("nan"), "deep": deep, "itself": itself, "half": "\ud83d", 1: {2}})
+        found = entry["execution_result"]["outcome"]
+        self.assertEqual((found["ratio"], found["half"], found["1"]), ("nan", "\ufffd", [2]))
+        self.assertEqual(found["native_state"], "OK")
+
+    def test_an_output_beyond_what_a_request_may_have_is_left_out_and_named(self) -> None:
+        self.service.start()
+        found = self.report(output="x" * (9 << 20))["execution_result"]["outcome"]
+        self.assertRegex(found["left_out"], "^the document had 94[0-9]{5} bytes")
+        self.assertIn("xxx", found["beginning"])
+
+    def test_an_attempt_is_a_separate_task_that_names_the_first(self) -> None:
+        self.service.start()
+        entry = self.report(attempt=3)
+        self.assertEqual(entry["metadata"]["attempt"], 3)
+        self.assertRegex(entry["task_id"], "^job-1.3-[0-9a-f]{40}$")
+        self.assertRegex(entry["metadata"]["attempt_of"], "^job-1-[0-9a-f]{40}$")
+
+
+class DefaultTest(ExtraTest):
+    def run_script(self, source_id: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-c", SCRIPT, source_id]
+        ran = subprocess.run(command, env={**self.environment, **environment}, capture_output=True, text=True)
+        self.assertEqual((ran.returncode, ran.stdout), (0, "the task continues\n"), ran.stderr)
+        return ran
+
+    def test_the_environment_says_where_to_report(self) -> None:
+        self.run_script("a")
+        self.run_script("b", CHIFFON_AUDIT_SPOOL="", XDG_STATE_HOME=str(self.directory / "state"))
+        self.assertTrue((self.directory / "state" / "chiffon-audit" / "spool").is_dir())
+        for source_id in "ab":
+            self.assertEqual(self.service.entry(source_id)["metadata"]["source"], "quartz")
+
+    def test_without_a_spool_it_reports_directly_and_a_service_that_is_away_is_a_warning(self) -> None:
+        told = self.run_script("a", CHIFFON_AUDIT_SPOOL="/dev/null/spool")
+        self.assertIn("there is no spool", told.stderr)
+        self.assertEqual(self.service.entry("a")["status"], "completed")
+        self.service.kill()
+        told = self.run_script("b", CHIFFON_AUDIT_SPOOL="/dev/null/spool")
+        self.assertIn("cannot report that b of quartz ended", told.stderr)
+
+    def test_what_a_process_could_not_send_is_sent_by_the_next_one(self) -> None:
+        self.service.kill()
+        self.run_script("a")
+        self.service.start()
+        self.run_script("b")
+        self.assertEqual(self.service.entry("a")["status"], "completed")
+
+
+if __name__ == "__main__":
+    unittest.main()
