@@ -7,6 +7,7 @@ use std::sync::Arc;
 use outcome::{Limits, Rejection, TaskId, TaskOutcome, Violation, json};
 
 use crate::ids;
+use crate::map::origins::in_outcome;
 use crate::map::{ItemKind, Map};
 use crate::object::Object;
 use crate::treat::{LONGEST_TEXT, NonFinite, Rules, Treated, may_help, shorten_members, treat};
@@ -133,12 +134,20 @@ impl Door {
                 }];
             }
         };
-        let items = map.apply(text).into_iter().map(|item| {
-            let below = format!("{}/", item.place);
-            let is_within = |pointer: &&String| pointer.starts_with(&below);
-            let repaired = treated.repaired.iter().filter(is_within).cloned().collect();
+        let items = map.apply_with(text, !treated.repaired.is_empty());
+        let items = items.into_iter().map(|item| {
+            let mut repaired = in_outcome(&treated.repaired, &item.origins);
             let mut shortened = Vec::new();
             let kind = match item.kind {
+                ItemKind::Outcome(mapped) | ItemKind::Announced(mapped)
+                    if repaired.iter().any(|field| field == "/task_id") =>
+                {
+                    TakenKind::Refused {
+                        task_id: Some(mapped.source_id),
+                        document: None,
+                        rejection: Violation::new(item.place.clone(), DAMAGED_ID).into(),
+                    }
+                }
                 ItemKind::Outcome(mapped) => {
                     let mut document = mapped.document.into_bytes();
                     if document.len() > self.limits.max_bytes {
@@ -162,17 +171,23 @@ impl Door {
                     let document = outcome::without_timestamp(&document).unwrap_or(document);
                     let mut treated = Treated {
                         document: document.into_bytes(),
-                        ..Treated::default()
+                        repaired: std::mem::take(&mut repaired),
+                        shortened: Vec::new(),
                     };
                     if treated.document.len() > self.limits.max_bytes {
                         let rules = Rules {
                             longest: Some(LONGEST_TEXT),
                             ..Rules::default()
                         };
-                        treated = treat(&treated.document, rules);
+                        treated = Treated {
+                            repaired: treated.repaired,
+                            ..treat(&treated.document, rules)
+                        };
                     }
                     shortened.clone_from(&treated.shortened);
-                    self.take_own(treated).kind
+                    let own = self.take_own(treated);
+                    repaired = own.repaired;
+                    own.kind
                 }
                 ItemKind::Announced(mapped) => TakenKind::Announced(mapped.document.into_bytes()),
                 ItemKind::NotTerminal { word } => TakenKind::NotTerminal {
@@ -219,7 +234,12 @@ impl Door {
             repaired,
             shortened,
         } = treated;
-        let kind = match self.rewritten(&document) {
+        // Two ids that lost different halves would be one task.
+        let rewritten = match repaired.iter().any(|place| place == "/task_id") {
+            true => Err(Violation::new("/task_id", DAMAGED_ID)),
+            false => self.rewritten(&document),
+        };
+        let kind = match rewritten {
             Ok(None) => TakenKind::Outcome { document },
             Ok(Some(Rewritten::Document(document))) => TakenKind::Outcome { document },
             Ok(Some(Rewritten::NotTerminal { task_id, word })) => {
@@ -271,6 +291,9 @@ impl Door {
         Ok(is_changed.then(|| Rewritten::Document(outcome.to_json().into_bytes())))
     }
 }
+
+/// Why an id in which something was repaired is no id.
+const DAMAGED_ID: &str = "must not hold a lone surrogate: it does not identify the task any more";
 
 enum Rewritten {
     Document(Vec<u8>),
@@ -402,7 +425,9 @@ pub fn candidates<'a>(
         found.push(Box::new(std::iter::once(task_id)));
     }
     for source in std::iter::once("").chain(sources) {
-        let attempts = (1..).map_while(move |attempt| ids::encode(source, source_id, attempt).ok());
+        let attempts = std::iter::once(1)
+            .chain((0..).filter(|attempt| *attempt != 1))
+            .map_while(move |attempt| ids::encode(source, source_id, attempt).ok());
         found.push(Box::new(attempts));
     }
     found

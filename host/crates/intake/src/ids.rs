@@ -23,8 +23,8 @@ const RESERVED: &str = "chiffon-audit.";
 ///
 /// A valid task id stays as it is, unless it has an upper-case letter, looks encoded or belongs to the host. Any other
 /// text becomes a readable slug, `-`, and the first 40 hexadecimal digits of the SHA-256 of `source` and `original`, each
-/// preceded by its length as 8 bytes, big-endian. An attempt after the first one always has the digest; the attempt's
-/// number follows the original, in the same form.
+/// preceded by its length as 8 bytes, big-endian. Any attempt but the first, `1`, always has the digest; the
+/// attempt's number follows the original, in the same form.
 ///
 /// # Errors
 ///
@@ -36,7 +36,7 @@ pub fn encode(source: &str, original: &str, attempt: u64) -> Result<TaskId, &'st
     if original.len() > MAX_ORIGINAL {
         return Err("must be at most 4096 bytes long");
     }
-    let is_first = attempt <= 1;
+    let is_first = attempt == 1;
     if is_first && let Some(task_id) = kept(original) {
         return Ok(task_id);
     }
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(first.as_str(), "etl");
         assert!(second.as_str().starts_with("etl.2-"), "{second}");
         assert_ne!(second, encode("airflow", "etl", 3).unwrap());
-        assert_eq!(first, encode("airflow", "etl", 0).unwrap());
+        assert_ne!(first, encode("airflow", "etl", 0).unwrap());
     }
 
     #[test]

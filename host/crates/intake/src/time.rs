@@ -1,13 +1,13 @@
 //! Times in the units of other systems, as ISO 8601.
 //!
-//! Pure. A time that is text already is kept as it was written.
+//! Pure. A time that is ISO 8601 already is kept as it was written.
 
 use chrono::{DateTime, SecondsFormat};
 
 /// The unit of a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
-    /// ISO 8601, as text.
+    /// ISO 8601, as text. Its zone may follow a space.
     #[default]
     Iso,
     /// Seconds since 1970, with a fraction or without.
@@ -50,15 +50,26 @@ impl Unit {
     /// What it must be.
     pub fn to_iso(self, text: &str) -> Result<String, &'static str> {
         if self == Unit::Iso {
-            return match outcome::parse_time(text) {
-                Some(_) => Ok(text.to_owned()),
-                None => Err("must be an ISO 8601 time; a number needs its `unit`"),
-            };
+            if outcome::parse_time(text).is_some() {
+                return Ok(text.to_owned());
+            }
+            let changed = with_zone(text).filter(|text| outcome::parse_time(text).is_some());
+            return changed.ok_or("must be an ISO 8601 time; a number needs its `unit`");
         }
         let nanoseconds = nanoseconds(text, self.places()).ok_or("must be a number of its unit")?;
         let time = i64::try_from(nanoseconds).map_err(|_| "is too far from 1970")?;
         Ok(DateTime::from_timestamp_nanos(time).to_rfc3339_opts(SecondsFormat::AutoSi, true))
     }
+}
+
+/// A time whose zone follows a space, such as `2021-02-23 02:41:37 UTC`, in the form of ISO 8601.
+fn with_zone(text: &str) -> Option<String> {
+    let (time, zone) = text.trim().rsplit_once(' ')?;
+    Some(match zone {
+        "UTC" | "GMT" | "Z" => format!("{}Z", time.replacen(' ', "T", 1)),
+        zone if zone.starts_with(['+', '-']) => format!("{}{zone}", time.replacen(' ', "T", 1)),
+        _ => return None,
+    })
 }
 
 /// Reads a decimal number exactly: a double would round the microseconds of today's times.
@@ -123,6 +134,20 @@ mod tests {
             (Unit::Seconds, "-1", "1969-12-31T23:59:59Z"),
         ] {
             assert_eq!(unit.to_iso(number).as_deref(), Ok(expected), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_zone_may_follow_a_space() {
+        for (text, expected) in [
+            ("2021-02-23 02:41:37 UTC", Ok("2021-02-23T02:41:37Z")),
+            ("2021-02-23 02:41:37 +0100", Ok("2021-02-23T02:41:37+0100")),
+            ("2021-02-23T02:41:37.5Z", Ok("2021-02-23T02:41:37.5Z")),
+            ("2021-02-23 02:41:37 CEST", Err(())),
+            ("02:41:37 UTC", Err(())),
+        ] {
+            let found = Unit::Iso.to_iso(text);
+            assert_eq!(found.as_deref().map_err(|_| ()), expected, "{text}");
         }
     }
 

@@ -46,7 +46,6 @@ const COMMON_WORDS: [(&str, &[&str]); 4] = [
             "failure",
             "startup_failure",
             "timed_out",
-            "timedout",
             "timeout",
             "unstable",
             "upstream_failed",
@@ -57,6 +56,7 @@ const COMMON_WORDS: [(&str, &[&str]); 4] = [
         &[
             "abort",
             "aborted",
+            "cancel",
             "canceled",
             "cancelled",
             "killed",
@@ -109,7 +109,7 @@ const COMMON_NOT_TERMINAL: &[&str] = &[
 pub struct StatusMap {
     name: String,
     words: BTreeMap<String, Meaning>,
-    /// Words are compared in lower case, with `_` for `-` and white space.
+    /// Words are compared in lower case, without `_`, `-` and spaces.
     ignores_case: bool,
     /// The meaning of all other words.
     others: Option<Meaning>,
@@ -140,13 +140,21 @@ impl StatusMap {
         map
     }
 
-    /// Adds a word; `*` stands for all others.
-    pub fn add(&mut self, word: &str, meaning: Meaning) {
+    /// Adds a word; `*` stands for all others. `false` if it is there already.
+    pub fn add(&mut self, word: &str, meaning: Meaning) -> bool {
         if word == "*" {
-            self.others = Some(meaning);
-        } else {
-            self.words.insert(self.folded(word), meaning);
+            return self.others.replace(meaning).is_none();
         }
+        self.words.insert(self.folded(word), meaning).is_none()
+    }
+
+    /// The statuses that its words lead to.
+    pub fn statuses(&self) -> impl Iterator<Item = &str> {
+        let meanings = self.words.values().chain(&self.others);
+        meanings.filter_map(|meaning| match meaning {
+            Meaning::Status(status) => Some(status.as_str()),
+            Meaning::Announced | Meaning::NotTerminal => None,
+        })
     }
 
     /// The meaning of a word.
@@ -166,11 +174,10 @@ impl StatusMap {
         if !self.ignores_case {
             return word.to_owned();
         }
-        let fold = |character: char| match character {
-            '-' | ' ' => '_',
-            character => character.to_ascii_lowercase(),
-        };
-        word.trim().chars().map(fold).collect()
+        let is_kept = |character: &char| !matches!(character, '_' | '-' | ' ');
+        let kept = word.trim().chars().filter(is_kept);
+        kept.map(|character| character.to_ascii_lowercase())
+            .collect()
     }
 }
 
@@ -197,6 +204,9 @@ mod tests {
             ("FAILURE", "failed"),
             ("TimedOut", "failed"),
             ("timed-out", "failed"),
+            ("startupFailure", "failed"),
+            ("UpstreamFailed", "failed"),
+            ("cancel", "cancelled"),
             ("upstream_failed", "failed"),
             ("CANCELED", "cancelled"),
             ("Omitted", "cancelled"),
@@ -207,7 +217,16 @@ mod tests {
             let expected = Meaning::Status(status.to_owned());
             assert_eq!(common.meaning(word), Ok(&expected), "{word}");
         }
-        for word in ["RUNNING", "CONTINUED_AS_NEW", "queued", "RETRY", "Started"] {
+        for word in [
+            "RUNNING",
+            "CONTINUED_AS_NEW",
+            "queued",
+            "RETRY",
+            "Started",
+            "ContinuedAsNew",
+            "inProgress",
+            "up for retry",
+        ] {
             assert_eq!(common.meaning(word), Ok(&Meaning::NotTerminal), "{word}");
         }
     }

@@ -1,16 +1,14 @@
-//! Applies a map to a document: finds the records, and makes an outcome or a plan of each.
+//! Applies one part of a map to one record: makes an outcome or a plan of it.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use outcome::{TaskId, Violation};
 
-use outcome::{TaskId, Violation, json};
-
+use super::RecordMap;
 use super::builder::Builder;
 use super::expression::{Expression, Record};
-use super::pointer::{Found, Source};
-use super::{Map, RecordMap};
+use super::origins::Origins;
+use super::pointer::{Pointer, Source};
 use crate::ids;
-use crate::object::Object;
+use crate::object::{Object, quoted};
 use crate::words::Meaning;
 
 /// One record of a document, after mapping.
@@ -20,6 +18,8 @@ pub struct Item {
     pub place: String,
     /// Its kind.
     pub kind: ItemKind,
+    /// Pointers into the outcome with the pointers into the document that their values come from, if wanted.
+    pub origins: Vec<(String, String)>,
 }
 
 /// The kind of a record.
@@ -71,94 +71,14 @@ pub struct Trace {
     pub value: String,
 }
 
-impl Map {
-    /// Maps every record of a document, which must be valid JSON. Each element of an array is a document.
-    pub fn apply(&self, document: &str) -> Vec<Item> {
-        let document = document.trim_matches([' ', '\t', '\n', '\r']);
-        if !document.starts_with('[') {
-            return self.apply_one(document, "");
-        }
-        let elements = json::elements(document).unwrap_or_default();
-        let elements = elements.into_iter().enumerate();
-        elements
-            .flat_map(|(index, element)| self.apply_one(element, &format!("/{index}")))
-            .collect()
-    }
-
-    fn apply_one(&self, document: &str, prefix: &str) -> Vec<Item> {
-        let root = Source::new(document, document);
-        let mut found: Vec<(String, &str, Option<&RecordMap>)> = Vec::new();
-        let mut known: HashMap<String, usize> = HashMap::new();
-        for map in &self.records {
-            for record in map.records_in(&root) {
-                let fits = map.fits(&Source::of(&root, record.value)).then_some(map);
-                // The first map that fits counts. Places are compared only if there are several maps.
-                if self.records.len() > 1 {
-                    if let Some(at) = known.get(&record.place) {
-                        let slot = &mut found[*at].2;
-                        *slot = slot.or(fits);
-                        continue;
-                    }
-                    known.insert(record.place.clone(), found.len());
-                }
-                found.push((record.place, record.value, fits));
-            }
-        }
-        let places = || self.records.iter().flat_map(|map| &map.at);
-        if found.is_empty() && !places().any(|at| at.finds_empty(&root)) {
-            let places: Vec<_> = places().map(|at| at.written.as_str()).collect();
-            let message = format!(
-                "the map `{}` finds no record at {}",
-                self.source,
-                places.join(" or ")
-            );
-            return vec![Item {
-                place: prefix.to_owned(),
-                kind: ItemKind::Refused {
-                    source_id: None,
-                    violation: Violation::new(prefix, message),
-                },
-            }];
-        }
-        let items = found.into_iter().map(|(place, value, map)| {
-            let place = format!("{prefix}{place}");
-            let kind = match map {
-                Some(map) => map.apply(&self.source, Source::of(&root, value), &place),
-                None => ItemKind::Skipped,
-            };
-            Item { place, kind }
-        });
-        items.collect()
-    }
-}
-
 impl RecordMap {
-    fn records_in<'a>(&self, root: &Source<'a>) -> Vec<Found<'a>> {
-        // An empty list is the list that was looked for, not a reason to look elsewhere.
-        let at = self.at.iter().map(|at| (at, at.all(root)));
-        let mut present = at.filter(|(at, found)| !found.is_empty() || at.finds_empty(root));
-        present.next().map(|(_, found)| found).unwrap_or_default()
-    }
-
-    fn fits(&self, source: &Source<'_>) -> bool {
-        self.when.iter().all(|(pointer, values)| {
-            let found = pointer.find(source);
-            let text = found.map(|value| match json::string(value) {
-                Ok(text) => text,
-                Err(_) => Cow::Borrowed(value),
-            });
-            match text {
-                // `*` at the end stands for any rest, and the empty text for no value.
-                Some(text) => values.iter().any(|value| match value.strip_suffix('*') {
-                    Some(beginning) => text.starts_with(beginning),
-                    None => *value == text,
-                }),
-                None => values.iter().any(String::is_empty),
-            }
-        })
-    }
-
-    fn apply(&self, source: &str, record: Source<'_>, place: &str) -> ItemKind {
+    pub(super) fn apply(
+        &self,
+        source: &str,
+        record: Source<'_>,
+        place: &str,
+        origins: Option<&mut Origins>,
+    ) -> ItemKind {
         let mut builder = Builder {
             record: Record {
                 source: record,
@@ -166,6 +86,7 @@ impl RecordMap {
             },
             place: place.to_owned(),
             traces: Vec::new(),
+            origins,
         };
         let mut source_id = None;
         match self.kind(source, &mut builder, &mut source_id) {
@@ -180,21 +101,32 @@ impl RecordMap {
     fn kind(
         &self,
         source: &str,
-        builder: &mut Builder<'_, '_>,
+        builder: &mut Builder<'_, '_, '_>,
         source_id: &mut Option<String>,
     ) -> Result<ItemKind, Violation> {
-        let missing = |builder: &Builder<'_, '_>, field: &str, expression: &Expression| {
-            let mut names = Vec::new();
-            expression.uses(&mut |name| names.push(name.to_owned()));
+        let missing = |builder: &Builder<'_, '_, '_>, field: &str, expression: &Expression| {
+            let mut looked_at: Vec<String> = Vec::new();
+            expression.pointers(&mut |pointer| {
+                let written = match pointer.written.as_str() {
+                    "" => "the record".to_owned(),
+                    written => written.to_owned(),
+                };
+                if !looked_at.contains(&written) {
+                    looked_at.push(written);
+                }
+            });
             let message = format!(
                 "the map `{source}` finds no {field} (it looks at {})",
-                names.join(", ")
+                looked_at.join(", ")
             );
             Violation::new(builder.place.clone(), message)
         };
         if let Some(pointer) = &self.document {
             return match pointer.find(&builder.record.source) {
-                Some(document) => Ok(ItemKind::Own(document.to_owned())),
+                Some(document) => {
+                    builder.origin("", pointer);
+                    Ok(ItemKind::Own(document.to_owned()))
+                }
                 None => {
                     let message =
                         format!("the map `{source}` finds no outcome at {}", pointer.written);
@@ -206,9 +138,14 @@ impl RecordMap {
             // A map without them is not parsed.
             return Ok(ItemKind::Skipped);
         };
-        let original = builder.text("/task_id", id)?;
+        let original = builder.id("/task_id", id)?;
         source_id.clone_from(&original);
-        let Some(word) = builder.text("/status", state)? else {
+        let word = builder.text("/status", state)?;
+        // Without an id nothing shows that it is a task, whatever its state.
+        let Some(original) = original else {
+            return Err(missing(builder, "task_id", id));
+        };
+        let Some(word) = word else {
             return Err(missing(builder, "status", state));
         };
         let meaning = words.meaning(&word);
@@ -216,26 +153,11 @@ impl RecordMap {
         if *meaning == Meaning::NotTerminal {
             return Ok(ItemKind::NotTerminal { word });
         }
-        let Some(original) = original else {
-            return Err(missing(builder, "task_id", id));
-        };
-        let attempt = match &self.attempt {
-            Some(expression) => builder.text("/metadata/attempt", expression)?,
-            None => None,
-        };
-        let attempt: u64 = match attempt {
-            Some(text) => text.parse().map_err(|_| {
-                Violation::new(builder.place.clone(), "the attempt must be a whole number")
-            })?,
-            None => 1,
-        };
-        let encoded = |attempt| {
-            ids::encode(source, &original, attempt).map_err(|rule| {
-                Violation::new(builder.place.clone(), format!("the task's id {rule}"))
-            })
-        };
-        let task_id = encoded(attempt)?;
-        let first = encoded(1)?;
+        let Attempt {
+            number,
+            task_id,
+            first,
+        } = self.attempt(source, builder, &original)?;
         let mut document = Object::new();
         document.text("task_id", task_id.as_str());
         let announced = *meaning == Meaning::Announced;
@@ -292,6 +214,12 @@ impl RecordMap {
                 Some(expression) => builder.json("/execution_result/outcome", expression)?,
                 None => None,
             };
+            if said.as_deref().is_some_and(|said| !said.starts_with('{')) {
+                builder.move_origins(
+                    "/execution_result/outcome",
+                    "/execution_result/outcome/output",
+                );
+            }
             let mut result = Object::new();
             result.raw("outcome", with_native_state(said.as_deref(), &word));
             if let Some(expression) = &self.resources_used
@@ -312,8 +240,10 @@ impl RecordMap {
         let mut metadata = self.metadata(builder)?;
         metadata.text("source", source);
         metadata.text("source_id", &original);
-        if attempt > 1 {
-            metadata.raw("attempt", attempt.to_string());
+        if let Some(first) = first {
+            if let Some(number) = number {
+                metadata.raw("attempt", number.to_string());
+            }
             metadata.text("attempt_of", first.as_str());
         }
         document.raw("metadata", metadata.to_json());
@@ -329,15 +259,75 @@ impl RecordMap {
         })
     }
 
-    fn metadata(&self, builder: &mut Builder<'_, '_>) -> Result<Object, Violation> {
+    /// The task's id, and that of the first attempt if this is another one.
+    fn attempt(
+        &self,
+        source: &str,
+        builder: &mut Builder<'_, '_, '_>,
+        original: &str,
+    ) -> Result<Attempt, Violation> {
+        let number = match &self.attempt {
+            Some(expression) => builder.text("/metadata/attempt", expression)?,
+            None => None,
+        };
+        let number: Option<u64> = match number {
+            Some(text) => Some(text.parse().map_err(|_| {
+                let message = "the attempt must be a whole number, and not negative";
+                Violation::new(builder.place.clone(), message)
+            })?),
+            None => None,
+        };
+        let encoded = |original: &str, attempt| {
+            ids::encode(source, original, attempt).map_err(|rule| {
+                Violation::new(builder.place.clone(), format!("the task's id {rule}"))
+            })
+        };
+        let Some(expression) = &self.attempt_of else {
+            let task_id = encoded(original, number.unwrap_or(1))?;
+            let first = match number {
+                None | Some(1) => None,
+                Some(_) => Some(encoded(original, 1)?),
+            };
+            return Ok(Attempt {
+                number,
+                task_id,
+                first,
+            });
+        };
+        // Every attempt has an id in the system itself.
+        let task_id = encoded(original, 1)?;
+        let other = match number {
+            Some(0 | 1) => None,
+            _ => builder.id("/metadata/attempt_of", expression)?,
+        };
+        let other = other.filter(|other| other != original);
+        Ok(Attempt {
+            number,
+            task_id,
+            first: match other {
+                Some(other) => Some(ids::encode(source, &other, 1).map_err(|rule| {
+                    let message = format!("the id of the first attempt {rule}");
+                    Violation::new(builder.place.clone(), message)
+                })?),
+                None => None,
+            },
+        })
+    }
+
+    fn metadata(&self, builder: &mut Builder<'_, '_, '_>) -> Result<Object, Violation> {
         let mut metadata = Object::new();
         if self.rest {
             let mut used = Vec::new();
+            let mut rest = Vec::new();
             self.uses(&mut |name| used.push(name.to_owned()));
             for (name, value) in builder.record.source.members() {
                 if !used.iter().any(|used| **used == **name) && *value != "null" {
                     metadata.raw(name, *value);
+                    rest.push(Pointer::of_member(name));
                 }
+            }
+            for pointer in rest {
+                builder.origin(&format!("/metadata{}", pointer.written), &pointer);
             }
         }
         for (name, expression) in &self.metadata {
@@ -352,6 +342,7 @@ impl RecordMap {
         let optional = [
             &self.task_id,
             &self.attempt,
+            &self.attempt_of,
             &self.plan_id,
             &self.agent_pool,
             &self.agent_id,
@@ -377,6 +368,14 @@ impl RecordMap {
     }
 }
 
+/// Which attempt a task is.
+struct Attempt {
+    number: Option<u64>,
+    task_id: TaskId,
+    /// The first attempt, if this is another one.
+    first: Option<TaskId>,
+}
+
 /// What a task said, as an object with the state in the system's own word.
 pub fn with_native_state(said: Option<&str>, word: &str) -> String {
     let mut object = match said {
@@ -388,8 +387,13 @@ pub fn with_native_state(said: Option<&str>, word: &str) -> String {
         }
         None => Object::new(),
     };
-    if object.get("native_state").is_none() {
-        object.text("native_state", word);
+    let reported = object.get("native_state").filter(|said| *said != "null");
+    if let Some(reported) = reported.map(str::to_owned)
+        && reported != quoted(word)
+    {
+        // What decided is recorded under the name that is documented for it.
+        object.raw("reported_native_state", reported);
     }
+    object.text("native_state", word);
     object.to_json()
 }

@@ -5,17 +5,21 @@ use std::borrow::Cow;
 use outcome::{Violation, json};
 
 use super::apply::Trace;
-use super::expression::{Expression, Record};
+use super::expression::{Expression, Record, Value};
+use super::origins::Origins;
+use super::pointer::Pointer;
 use crate::object::quoted;
 
 /// A document under construction, with where its values come from.
-pub(super) struct Builder<'a, 'm> {
+pub(super) struct Builder<'a, 'm, 'o> {
     pub(super) record: Record<'a, 'm>,
     pub(super) place: String,
     pub(super) traces: Vec<Trace>,
+    /// Where values come from, if that is wanted.
+    pub(super) origins: Option<&'o mut Origins>,
 }
 
-impl Builder<'_, '_> {
+impl Builder<'_, '_, '_> {
     /// The value as JSON.
     pub(super) fn json(
         &mut self,
@@ -24,6 +28,7 @@ impl Builder<'_, '_> {
     ) -> Result<Option<String>, Violation> {
         let found = expression.value(&self.record);
         let found = found.map_err(|message| self.wrong(field, &message))?;
+        self.origins_of(field, expression);
         Ok(found.map(|found| {
             let value = found.json.into_owned();
             self.traces.push(Trace {
@@ -43,6 +48,27 @@ impl Builder<'_, '_> {
     ) -> Result<Option<String>, Violation> {
         let found = expression.value(&self.record);
         let found = found.map_err(|message| self.wrong(field, &message))?;
+        self.scalar(field, expression, found)
+    }
+
+    /// The value as a text that identifies the task.
+    pub(super) fn id(
+        &mut self,
+        field: &str,
+        expression: &Expression,
+    ) -> Result<Option<String>, Violation> {
+        let found = expression.id(&self.record);
+        let found = found.map_err(|message| self.wrong(field, &message))?;
+        self.scalar(field, expression, found)
+    }
+
+    fn scalar(
+        &mut self,
+        field: &str,
+        expression: &Expression,
+        found: Option<Value<'_>>,
+    ) -> Result<Option<String>, Violation> {
+        self.origins_of(field, expression);
         let Some(found) = found else { return Ok(None) };
         let Some(text) = found.text() else {
             return Err(self.wrong(
@@ -73,16 +99,15 @@ impl Builder<'_, '_> {
                     texts_of(found.value, &mut texts);
                 }
             } else {
-                let found = expression.value(&self.record);
+                let found = expression.values(&self.record);
                 let found = found.map_err(|message| self.wrong(field, &message))?;
-                if let Some(found) = found {
+                for found in found {
                     texts_of(&found.json, &mut texts);
                 }
             }
+            self.origins_of(field, expression);
             if texts.len() > before {
-                let mut used = Vec::new();
-                expression.uses(&mut |name| used.push(name.to_owned()));
-                from.extend(used);
+                expression.pointers(&mut |pointer| from.push(pointer.written.clone()));
             }
         }
         if texts.is_empty() {
@@ -96,6 +121,45 @@ impl Builder<'_, '_> {
             value: value.clone(),
         });
         Ok(Some(value))
+    }
+
+    /// Keeps where a field's value comes from.
+    pub(super) fn origin(&mut self, field: &str, pointer: &Pointer) {
+        if let Some(origins) = &mut self.origins {
+            origins.add(field, pointer, &self.record.source);
+        }
+    }
+
+    /// The value of a field is recorded under another name.
+    pub(super) fn move_origins(&mut self, from: &str, to: &str) {
+        if let Some(origins) = &mut self.origins {
+            origins.rename(from, to);
+        }
+    }
+
+    fn origins_of(&mut self, field: &str, expression: &Expression) {
+        if self.origins.is_none() {
+            return;
+        }
+        if let Expression::Object(members) = expression {
+            for (name, of) in members {
+                let name = name.replace('~', "~0").replace('/', "~1");
+                self.origins_of(&format!("{field}/{name}"), of);
+            }
+            return;
+        }
+        if let Expression::First(all) = expression {
+            let is_there = |of: &&Expression| matches!(of.value(&self.record), Ok(Some(_)));
+            if let Some(first) = all.iter().find(is_there) {
+                self.origins_of(field, first);
+            }
+            return;
+        }
+        let mut pointers = Vec::new();
+        expression.pointers(&mut |pointer| pointers.push(pointer.clone()));
+        for pointer in &pointers {
+            self.origin(field, pointer);
+        }
     }
 
     fn wrong(&self, field: &str, message: &str) -> Violation {

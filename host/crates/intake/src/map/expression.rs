@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use outcome::json;
 
 use super::pointer::{Pointer, Source};
+use super::select::fit;
+use super::template::{Template, encoded};
 use crate::object::{Object, quoted};
 use crate::time::Unit;
 
@@ -25,6 +27,27 @@ pub enum Expression {
     Time(Box<Expression>, Unit),
     /// A part of a text, up to the first of these characters or from the last one on.
     Part(Box<Expression>, Cut),
+    /// Texts with another text between them; nothing if one of them is not there.
+    Join(Vec<Expression>, String),
+    /// A value of every element that a pointer leads to.
+    Each(Pointer, Box<Expression>),
+    /// A value of another record of the document.
+    Find(Box<Lookup>),
+}
+
+/// Finds another record, and takes a value of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// Where the others are.
+    pub at: Pointer,
+    /// What the other one must have.
+    pub when: Vec<(Pointer, Vec<String>)>,
+    /// The member of the other one that is compared.
+    pub member: Pointer,
+    /// What it must be, of this record.
+    pub equals: Expression,
+    /// What is taken, of the other one.
+    pub value: Expression,
 }
 
 /// Which part of a text.
@@ -34,21 +57,6 @@ pub enum Cut {
     After(String),
     /// What precedes the first occurrence of this text.
     Before(String),
-}
-
-/// A template: `{/pointer}` stands for a value, `[…]` for a part that is left out if a value in it is not there.
-/// `{{`, `}}`, `[[` and `]]` stand for the brackets themselves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template {
-    written: String,
-    pieces: Vec<Piece>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    Value(Pointer),
-    Optional(Vec<Piece>),
 }
 
 /// A value that was found.
@@ -68,7 +76,7 @@ impl Value<'_> {
 }
 
 /// A scalar as text.
-fn plain(json: &str) -> Option<String> {
+pub(super) fn plain(json: &str) -> Option<String> {
     match json.as_bytes().first()? {
         b'"' => json::string(json).ok().map(Cow::into_owned),
         b'{' | b'[' => None,
@@ -88,7 +96,7 @@ pub struct Record<'a, 'm> {
 }
 
 impl<'a> Record<'a, '_> {
-    fn find(&self, pointer: &Pointer) -> Option<&'a str> {
+    pub(super) fn find(&self, pointer: &Pointer) -> Option<&'a str> {
         let found = pointer.find(&self.source)?;
         let absent = self
             .absent
@@ -96,6 +104,14 @@ impl<'a> Record<'a, '_> {
             .find(|(known, _)| *known == pointer.written);
         let is_absent = absent.is_some_and(|(_, values)| values.iter().any(|value| value == found));
         (!is_absent).then_some(found)
+    }
+
+    /// Another record of the same document.
+    fn other(&self, record: &'a str) -> Self {
+        Record {
+            source: Source::of(&self.source, record),
+            absent: self.absent,
+        }
     }
 }
 
@@ -143,8 +159,15 @@ impl Expression {
             }
             Expression::Time(of, unit) => match of.value(record)? {
                 Some(value) => {
-                    let text = value.text().filter(|text| !text.is_empty());
-                    let Some(text) = text else { return Ok(None) };
+                    let Some(text) = value.text() else {
+                        return Err(format!(
+                            "{} must be a time, not an array or object",
+                            value.from
+                        ));
+                    };
+                    if text.is_empty() {
+                        return Ok(None);
+                    }
                     let iso = unit
                         .to_iso(&text)
                         .map_err(|rule| format!("{} {rule}", value.from))?;
@@ -171,144 +194,134 @@ impl Expression {
                 }
                 None => None,
             },
+            Expression::Join(all, with) => joined(all, with, record, |text, _| text)?,
+            Expression::Each(..) => self.values(record)?.into_iter().next(),
+            Expression::Find(lookup) => lookup.value(record)?,
         })
+    }
+
+    /// The text for a record's id: templates keep different values apart.
+    pub fn id<'a>(&self, record: &Record<'a, '_>) -> Result<Option<Value<'a>>, String> {
+        match self {
+            Expression::Template(template) => Ok(template.id(record).map(|text| Value {
+                json: Cow::Owned(quoted(&text)),
+                from: template.written.clone(),
+            })),
+            Expression::First(expressions) => {
+                for expression in expressions {
+                    let found = expression.id(record)?;
+                    // An empty text identifies nothing.
+                    if let Some(value) = found.filter(|value| value.json != "\"\"") {
+                        return Ok(Some(value));
+                    }
+                }
+                Ok(None)
+            }
+            Expression::Join(all, with) => {
+                let separators: Vec<char> = with.chars().collect();
+                // The id can be taken apart from its end, so the first text may hold anything.
+                joined(all, with, record, |text, index| match index {
+                    0 => text,
+                    _ => encoded(&text, &separators),
+                })
+            }
+            Expression::Find(lookup) => match lookup.found(record)? {
+                Some(other) => lookup.value.id(&other),
+                None => Ok(None),
+            },
+            other => other.value(record),
+        }
+    }
+
+    /// All values for a record: those of every element, or the only one.
+    pub fn values<'a>(&self, record: &Record<'a, '_>) -> Result<Vec<Value<'a>>, String> {
+        match self {
+            Expression::Each(at, of) => {
+                let elements = at.all(&record.source).into_iter();
+                let values = elements.map(|found| of.value(&record.other(found.value)));
+                values.filter_map(Result::transpose).collect()
+            }
+            other => Ok(other.value(record)?.into_iter().collect()),
+        }
+    }
+
+    /// Whether it may be another one for another record.
+    pub fn varies(&self) -> bool {
+        match self {
+            Expression::Fixed(_) => false,
+            Expression::First(all) => all.iter().all(Expression::varies),
+            _ => true,
+        }
+    }
+
+    /// Calls back with the pointers that it uses in the record and in the document.
+    pub fn pointers(&self, used: &mut dyn FnMut(&Pointer)) {
+        match self {
+            Expression::At(pointer) | Expression::Each(pointer, _) => used(pointer),
+            Expression::Template(template) => template.values().for_each(used),
+            Expression::First(all) | Expression::Join(all, _) => {
+                all.iter().for_each(|expression| expression.pointers(used));
+            }
+            Expression::Object(members) => members.iter().for_each(|(_, of)| of.pointers(used)),
+            Expression::Time(of, _) | Expression::Part(of, _) => of.pointers(used),
+            Expression::Find(lookup) => lookup.equals.pointers(used),
+            Expression::Fixed(_) => {}
+        }
     }
 
     /// Calls back with the names of the record's members that it uses.
     pub fn uses(&self, used: &mut dyn FnMut(&str)) {
-        match self {
-            Expression::At(pointer) => pointer.first_name().into_iter().for_each(used),
-            Expression::Template(template) => template.uses(used),
-            Expression::First(all) => all.iter().for_each(|expression| expression.uses(used)),
-            Expression::Object(members) => members.iter().for_each(|(_, of)| of.uses(used)),
-            Expression::Time(of, _) | Expression::Part(of, _) => of.uses(used),
-            Expression::Fixed(_) => {}
-        }
+        self.pointers(&mut |pointer| pointer.first_name().into_iter().for_each(&mut *used));
     }
 }
 
-impl Template {
-    /// Parses a template; `None` if its brackets do not match or a pointer in it is none.
-    pub fn parse(written: &str) -> Option<Template> {
-        let mut characters = written.chars().peekable();
-        let pieces = pieces(&mut characters, false)?;
-        Some(Template {
-            written: written.to_owned(),
-            pieces,
-        })
-    }
-
-    fn text(&self, record: &Record<'_, '_>) -> Option<String> {
-        let mut text = String::new();
-        render(&self.pieces, record, &mut text)?;
-        Some(text)
-    }
-
-    fn uses(&self, used: &mut dyn FnMut(&str)) {
-        fn visit(pieces: &[Piece], used: &mut dyn FnMut(&str)) {
-            for piece in pieces {
-                match piece {
-                    Piece::Text(_) => {}
-                    Piece::Value(pointer) => pointer.first_name().into_iter().for_each(&mut *used),
-                    Piece::Optional(pieces) => visit(pieces, used),
-                }
-            }
-        }
-        visit(&self.pieces, used);
-    }
-}
-
-type Characters<'a> = std::iter::Peekable<std::str::Chars<'a>>;
-
-fn pieces(characters: &mut Characters<'_>, is_inner: bool) -> Option<Vec<Piece>> {
-    let mut pieces = Vec::new();
-    let mut text = String::new();
-    while let Some(character) = characters.next() {
-        let is_doubled = characters.peek() == Some(&character);
-        match character {
-            '{' | '}' | '[' | ']' if is_doubled => {
-                characters.next();
-                text.push(character);
-            }
-            '{' => {
-                let mut pointer = String::new();
-                loop {
-                    match characters.next()? {
-                        '}' => break,
-                        character => pointer.push(character),
-                    }
-                }
-                pieces.push(Piece::Text(std::mem::take(&mut text)));
-                pieces.push(Piece::Value(Pointer::parse(&pointer)?));
-            }
-            '[' if !is_inner => {
-                pieces.push(Piece::Text(std::mem::take(&mut text)));
-                pieces.push(Piece::Optional(self::pieces(characters, true)?));
-            }
-            ']' if is_inner => {
-                pieces.push(Piece::Text(text));
-                return Some(pieces);
-            }
-            '}' | '[' | ']' => return None,
-            character => text.push(character),
-        }
-    }
-    pieces.push(Piece::Text(text));
-    (!is_inner).then_some(pieces)
-}
-
-fn render(pieces: &[Piece], record: &Record<'_, '_>, out: &mut String) -> Option<()> {
-    for piece in pieces {
-        match piece {
-            Piece::Text(text) => out.push_str(text),
-            Piece::Value(pointer) => out.push_str(&plain(record.find(pointer)?)?),
-            Piece::Optional(pieces) => {
-                let mut part = String::new();
-                if render(pieces, record, &mut part).is_some() {
-                    out.push_str(&part);
-                }
-            }
-        }
-    }
-    Some(())
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use super::super::pointer::Source;
-    use super::{Absent, Record, Template};
-
-    fn text(template: &str, absent: &Absent) -> Option<String> {
-        let document = r#"{"dag":"etl","run":"m/1","map":-1,"n":null,"o":{}}"#;
-        let record = Record {
-            source: Source::new(document, document),
-            absent,
+/// Texts with another text between them.
+fn joined<'a>(
+    all: &[Expression],
+    with: &str,
+    record: &Record<'a, '_>,
+    change: impl Fn(String, usize) -> String,
+) -> Result<Option<Value<'a>>, String> {
+    let (mut texts, mut from) = (Vec::new(), Vec::new());
+    for (index, expression) in all.iter().enumerate() {
+        let Some(value) = expression.value(record)? else {
+            return Ok(None);
         };
-        Template::parse(template).unwrap().text(&record)
+        let Some(text) = value.text().filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        texts.push(change(text, index));
+        from.push(value.from);
     }
+    Ok(Some(Value {
+        json: Cow::Owned(quoted(&texts.join(with))),
+        from: from.join(", "),
+    }))
+}
 
-    #[test]
-    fn a_template_is_filled_with_values_and_leaves_optional_parts_out() {
-        let none = Absent::new();
-        let minus_one = vec![("/map".to_owned(), vec!["-1".to_owned()])];
-        for (template, absent, expected) in [
-            ("{/dag}/{/run}", &none, Some("etl/m/1")),
-            ("{/dag}[#{/map}]", &none, Some("etl#-1")),
-            ("{/dag}[#{/map}]", &minus_one, Some("etl")),
-            ("{/dag}[#{/n}]x", &none, Some("etlx")),
-            ("{/dag}-{/n}", &none, None),
-            ("{/o}", &none, None),
-            ("a{{b}}[[c]]", &none, Some("a{b}[c]")),
-        ] {
-            assert_eq!(text(template, absent).as_deref(), expected, "{template}");
+impl Lookup {
+    fn found<'a, 'm>(&self, record: &Record<'a, 'm>) -> Result<Option<Record<'a, 'm>>, String> {
+        let Some(wanted) = self.equals.value(record)? else {
+            return Ok(None);
+        };
+        for found in self.at.all(&record.source) {
+            // Most of the others do not even hold the value.
+            if !found.value.contains(&*wanted.json) {
+                continue;
+            }
+            let other = record.other(found.value);
+            let mut compared = self.member.all(&other.source).into_iter();
+            if compared.any(|found| found.value == wanted.json) && fit(&self.when, &other.source) {
+                return Ok(Some(other));
+            }
         }
+        Ok(None)
     }
 
-    #[test]
-    fn a_template_whose_brackets_do_not_match_is_refused() {
-        for template in ["{/a", "a}", "[a", "a]", "{a}", "[[a]"] {
-            assert_eq!(Template::parse(template), None, "{template}");
+    fn value<'a>(&self, record: &Record<'a, '_>) -> Result<Option<Value<'a>>, String> {
+        match self.found(record)? {
+            Some(other) => self.value.value(&other),
+            None => Ok(None),
         }
     }
 }

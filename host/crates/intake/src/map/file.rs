@@ -2,10 +2,10 @@
 
 use toml::{Table, Value};
 
-use super::expression::{Cut, Expression, Template};
+use super::expression::Expression;
 use super::pointer::Pointer;
+use super::written::{expression, identifying, list, scalar, timed};
 use super::{Map, RecordMap};
-use crate::time::Unit;
 use crate::words::{Meaning, StatusMap, meaning_of};
 
 /// Why a map cannot be used.
@@ -18,21 +18,36 @@ pub struct MapError {
     pub problem: String,
 }
 
-fn wrong<T>(place: &str, problem: impl Into<String>) -> Result<T, MapError> {
+pub(super) fn wrong<T>(place: &str, problem: impl Into<String>) -> Result<T, MapError> {
     Err(MapError {
         place: place.to_owned(),
         problem: problem.into(),
     })
 }
 
+/// The keys of the file.
+const TOP_KEYS: [&str; 7] = [
+    "schema",
+    "source",
+    "about",
+    "documents",
+    "requires",
+    "status",
+    "record",
+];
+
 /// The keys of a record's table.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 18] = [
     "at",
     "document",
     "when",
+    "requires",
+    "skip",
+    "refuse",
     "absent",
     "task_id",
     "attempt",
+    "attempt_of",
     "status",
     "plan_id",
     "plan_steps",
@@ -58,11 +73,9 @@ impl Map {
             }
         };
         for key in table.keys() {
-            if !["schema", "source", "about", "status", "record"].contains(&key.as_str()) {
-                return wrong(
-                    key,
-                    "is not a key of a map: use schema, source, about, status and record",
-                );
+            if !TOP_KEYS.contains(&key.as_str()) {
+                let problem = format!("is not a key of a map: use {}", TOP_KEYS.join(", "));
+                return wrong(key, problem);
             }
         }
         if table.get("schema").and_then(Value::as_integer) != Some(1) {
@@ -76,19 +89,31 @@ impl Map {
             Some(status) => Some(self::status("status", &source, status)?),
             None => None,
         };
+        let required = requires(&table, "requires")?;
+        let documents = match table.get("documents") {
+            Some(value) => pointers("documents", value)?,
+            None => Vec::new(),
+        };
         let Some(records) = table.get("record").and_then(Value::as_array) else {
             return wrong("record", "must be one table `[[record]]` or more");
         };
         let records = records.iter().enumerate().map(|(index, record)| {
             let place = format!("record.{index}");
             match record.as_table() {
-                Some(record) => self::record(&place, &source, record, shared.as_ref()),
+                Some(record) => {
+                    let mut record = self::record(&place, &source, record, shared.as_ref())?;
+                    if record.requires.is_empty() {
+                        record.requires.clone_from(&required);
+                    }
+                    Ok(record)
+                }
                 None => wrong(&place, "must be a table"),
             }
         });
         Ok(Map {
             records: records.collect::<Result<_, _>>()?,
             about: string(&table, "about")?.unwrap_or_default(),
+            documents,
             source,
         })
     }
@@ -108,7 +133,11 @@ fn record(
     }
     let below = |key: &str| format!("{place}.{key}");
     let optional = |key: &str| match table.get(key) {
-        Some(value) => expression(&below(key), value).map(Some),
+        Some(value) => scalar(&below(key), value).map(Some),
+        None => Ok(None),
+    };
+    let optional_id = |key: &str| match table.get(key) {
+        Some(value) => identifying(&below(key), value).map(Some),
         None => Ok(None),
     };
     let pointer = |key: &str, text: &str| match Pointer::parse(text) {
@@ -117,25 +146,20 @@ fn record(
     };
     let at = match table.get("at") {
         None => vec![pointer("at", "")?],
-        Some(Value::Array(_)) => {
-            let texts = texts(&below("at"), &table["at"])?;
-            texts
-                .iter()
-                .map(|text| pointer("at", text))
-                .collect::<Result<_, _>>()?
-        }
-        Some(one) => vec![pointer("at", one.as_str().unwrap_or("?"))?],
+        Some(value) => pointers(&below("at"), value)?,
     };
     let document = string(table, "document")?;
     let document = document
         .map(|text| pointer("document", &text))
         .transpose()?;
-    let task_id = optional("task_id")?;
+    let task_id = optional_id("task_id")?;
+    let skips = boolean(table, "skip", place)?;
     let status = match (table.get("status"), shared) {
         (Some(status), _) => Some(self::status(&below("status"), source, status)?),
         (None, shared) => shared.cloned(),
     };
-    if document.is_none() {
+    let refuses = string(table, "refuse")?;
+    if document.is_none() && !skips && refuses.is_none() {
         for (key, is_missing) in [("task_id", task_id.is_none()), ("status", status.is_none())] {
             if is_missing {
                 return wrong(&below(key), "is missing");
@@ -173,11 +197,15 @@ fn record(
     };
     Ok(RecordMap {
         at,
-        when: conditions(table, &below("when"))?,
+        when: conditions(table, "when", place)?,
+        requires: requires(table, &below("requires"))?,
+        skips,
+        refuses,
         absent: absent(table, &below("absent"))?,
         document,
         task_id,
         attempt: optional("attempt")?,
+        attempt_of: optional_id("attempt_of")?,
         status,
         plan_id: optional("plan_id")?,
         plan_steps: match table.get("plan_steps") {
@@ -196,15 +224,6 @@ fn record(
         rest: boolean(table, "rest", place)?,
         echo: boolean(table, "echo", place)?,
     })
-}
-
-/// A time without a unit is ISO 8601.
-fn timed(expression: Expression) -> Expression {
-    match expression {
-        Expression::Time(..) => expression,
-        Expression::First(all) => Expression::First(all.into_iter().map(timed).collect()),
-        other => Expression::Time(Box::new(other), Unit::Iso),
-    }
 }
 
 fn string(table: &Table, key: &str) -> Result<Option<String>, MapError> {
@@ -245,77 +264,17 @@ fn members(
         }
         // It is a list, not the first of several.
         if name != "services_touched" || known.is_empty() {
-            members.push((name.clone(), expression(&place, value)?));
+            let is_text = ["agent_pool", "agent_id"].contains(&name.as_str())
+                || name.ends_with("_time")
+                || name.ends_with("_timestamp");
+            let parsed = match is_text && !known.is_empty() {
+                true => scalar(&place, value)?,
+                false => expression(&place, value)?,
+            };
+            members.push((name.clone(), parsed));
         }
     }
     Ok(members)
-}
-
-fn list(place: &str, value: &Value) -> Result<Vec<Expression>, MapError> {
-    match value {
-        Value::Array(items) => items.iter().map(|item| expression(place, item)).collect(),
-        other => Ok(vec![expression(place, other)?]),
-    }
-}
-
-fn expression(place: &str, value: &Value) -> Result<Expression, MapError> {
-    match value {
-        Value::String(text) => {
-            if text.is_empty() || text.starts_with(['/', '$']) {
-                let pointer = Pointer::parse(text);
-                pointer.map_or_else(
-                    || wrong(place, "must be a JSON pointer"),
-                    |it| Ok(Expression::At(it)),
-                )
-            } else {
-                let template = Template::parse(text);
-                let problem =
-                    "must be a template such as `{/dag_id}/{/task_id}`, whose brackets match";
-                template.map_or_else(|| wrong(place, problem), |it| Ok(Expression::Template(it)))
-            }
-        }
-        Value::Array(items) => {
-            let all = items.iter().map(|item| expression(place, item));
-            Ok(Expression::First(all.collect::<Result<_, _>>()?))
-        }
-        Value::Table(table) => table_expression(place, table),
-        _ => wrong(
-            place,
-            "must be a pointer, a template, a list or a table; a fixed value is { value = … }",
-        ),
-    }
-}
-
-fn table_expression(place: &str, table: &Table) -> Result<Expression, MapError> {
-    if let Some(value) = table.get("value")
-        && table.len() == 1
-    {
-        let json = serde_json::to_string(value);
-        return json.map_or_else(
-            |_| wrong(place, "must be JSON"),
-            |json| Ok(Expression::Fixed(json)),
-        );
-    }
-    let is_cut = |key: &&str| table.contains_key(*key);
-    let cut = ["unit", "after", "before"].iter().find(|key| is_cut(key));
-    if let (Some(of), Some(cut), 2) = (table.get("at"), cut, table.len()) {
-        let of = Box::new(expression(place, of)?);
-        let text = table.get(*cut).and_then(Value::as_str).unwrap_or_default();
-        return match *cut {
-            "unit" => match Unit::parse(text) {
-                Some(unit) => Ok(Expression::Time(of, unit)),
-                None => wrong(place, "`unit` must be iso, s, ms, us or ns"),
-            },
-            _ if text.is_empty() => wrong(place, format!("`{cut}` must be a text")),
-            "after" => Ok(Expression::Part(of, Cut::After(text.to_owned()))),
-            _ => Ok(Expression::Part(of, Cut::Before(text.to_owned()))),
-        };
-    }
-    let members = table.iter().map(|(name, value)| {
-        let place = format!("{place}.{name}");
-        Ok((name.clone(), expression(&place, value)?))
-    });
-    Ok(Expression::Object(members.collect::<Result<_, _>>()?))
 }
 
 /// `at`, `ignore_case`, and for each meaning its words.
@@ -326,7 +285,7 @@ fn status(place: &str, source: &str, value: &Value) -> Result<(Expression, Statu
     let Some(at) = table.get("at") else {
         return wrong(&format!("{place}.at"), "is missing");
     };
-    let word = expression(&format!("{place}.at"), at)?;
+    let word = scalar(&format!("{place}.at"), at)?;
     let ignores_case = boolean(table, "ignore_case", place)?;
     let mut words = StatusMap::new(source, ignores_case);
     for (name, value) in table {
@@ -344,15 +303,22 @@ fn status(place: &str, source: &str, value: &Value) -> Result<(Expression, Statu
             return wrong(&place, "must be a list of words");
         };
         for word in listed {
-            words.add(word, Meaning::clone(&meaning));
+            if !words.add(word, Meaning::clone(&meaning)) {
+                return wrong(&place, format!("`{word}` is listed already"));
+            }
         }
     }
     Ok((word, words))
 }
 
 /// Pointers, each with the values that it must have one of.
-fn conditions(table: &Table, place: &str) -> Result<Vec<(Pointer, Vec<String>)>, MapError> {
-    let Some(value) = table.get("when") else {
+pub(super) fn conditions(
+    table: &Table,
+    key: &str,
+    place: &str,
+) -> Result<Vec<(Pointer, Vec<String>)>, MapError> {
+    let place = &format!("{place}.{key}");
+    let Some(value) = table.get(key) else {
         return Ok(Vec::new());
     };
     let Some(table) = value.as_table() else {
@@ -366,6 +332,41 @@ fn conditions(table: &Table, place: &str) -> Result<Vec<(Pointer, Vec<String>)>,
         Ok((pointer, texts(&place, values)?))
     });
     conditions.collect()
+}
+
+/// A pointer, or a list of them.
+fn pointers(place: &str, value: &Value) -> Result<Vec<Pointer>, MapError> {
+    let written = match value.as_str() {
+        Some(one) => vec![one.to_owned()],
+        None => texts(place, value)?,
+    };
+    let parse = |text: &String| match Pointer::parse(text) {
+        Some(pointer) => Ok(pointer),
+        None => wrong(place, "must be a JSON pointer, or a list of them"),
+    };
+    written.iter().map(parse).collect()
+}
+
+/// Pointers, and lists of pointers of which one suffices.
+fn requires(table: &Table, place: &str) -> Result<Vec<Vec<Pointer>>, MapError> {
+    let Some(value) = table.get("requires") else {
+        return Ok(Vec::new());
+    };
+    let Some(values) = value.as_array() else {
+        return wrong(place, "must be a list of pointers");
+    };
+    let parse = |text: &str| match Pointer::parse(text).filter(|_| !text.is_empty()) {
+        Some(pointer) => Ok(pointer),
+        None => wrong(place, "must be a list of pointers, or of lists of them"),
+    };
+    let required = values.iter().map(|value| match value.as_str() {
+        Some(text) => Ok(vec![parse(text)?]),
+        None => texts(place, value)?
+            .iter()
+            .map(|text| parse(text))
+            .collect(),
+    });
+    required.collect()
 }
 
 fn texts(place: &str, value: &Value) -> Result<Vec<String>, MapError> {

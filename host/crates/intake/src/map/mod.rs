@@ -7,8 +7,12 @@ mod builder;
 mod cases;
 mod expression;
 mod file;
+pub(crate) mod origins;
 mod pointer;
+mod select;
 mod shipped;
+mod template;
+mod written;
 
 pub use apply::{Item, ItemKind, Mapped, Trace};
 pub use cases::{Case, Finding, run_cases};
@@ -26,6 +30,8 @@ pub struct Map {
     pub source: String,
     /// What the map is for.
     pub about: String,
+    /// Where documents are, if one file or answer holds several.
+    documents: Vec<Pointer>,
     records: Vec<RecordMap>,
 }
 
@@ -33,6 +39,15 @@ impl Map {
     /// Whether a second report of the end of a task, with the same status, is an echo of the first.
     pub fn echoes(&self) -> bool {
         self.records.iter().any(|record| record.echo)
+    }
+
+    /// The statuses that its words lead to.
+    pub fn statuses(&self) -> impl Iterator<Item = &str> {
+        let maps = self
+            .records
+            .iter()
+            .filter_map(|record| record.status.as_ref());
+        maps.flat_map(|(_, words)| words.statuses())
     }
 }
 
@@ -42,11 +57,19 @@ struct RecordMap {
     /// Where records may be: the first place that has any counts.
     at: Vec<Pointer>,
     when: Vec<(Pointer, Vec<String>)>,
+    /// Members that show that it is a record of the system: of each list one must be there.
+    requires: Vec<Vec<Pointer>>,
+    /// Whether such a record is known, and no task.
+    skips: bool,
+    /// Why such a record cannot be mapped, if it cannot.
+    refuses: Option<String>,
     absent: Absent,
     /// Where an outcome document of our own shape is. The fields below are then not used.
     document: Option<Pointer>,
     task_id: Option<Expression>,
     attempt: Option<Expression>,
+    /// The system's id of the first attempt, if attempts have different ids in the system.
+    attempt_of: Option<Expression>,
     status: Option<(Expression, StatusMap)>,
     plan_id: Option<Expression>,
     plan_steps: Vec<Expression>,

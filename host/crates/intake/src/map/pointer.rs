@@ -1,4 +1,5 @@
-//! Pointers into a record: RFC 6901, with `*` for every element, `-1` for the last one, and `$` for the whole document.
+//! Pointers into a record: RFC 6901, with `*` for every element, `-*` for every element from the last to the first,
+//! `-1` for the last one, and `$` for the whole document.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -10,7 +11,7 @@ use outcome::json;
 pub struct Pointer {
     /// As a map writes it.
     pub written: String,
-    /// Whether it starts at the document, not at the record.
+    /// Whether it starts at the document.
     of_document: bool,
     steps: Vec<Step>,
 }
@@ -20,6 +21,8 @@ enum Step {
     Name(String),
     Last,
     Every,
+    /// Every element, the last one first.
+    EveryReversed,
 }
 
 /// A value that was found, as written, and its place.
@@ -43,6 +46,7 @@ impl Pointer {
         }
         let steps = rest.split('/').skip(1).map(|token| match token {
             "*" => Step::Every,
+            "-*" => Step::EveryReversed,
             "-1" => Step::Last,
             name => Step::Name(name.replace("~1", "/").replace("~0", "~")),
         });
@@ -53,12 +57,31 @@ impl Pointer {
         })
     }
 
+    /// The pointer to a member of the record.
+    pub(super) fn of_member(name: &str) -> Pointer {
+        Pointer {
+            written: format!("/{}", name.replace('~', "~0").replace('/', "~1")),
+            of_document: false,
+            steps: vec![Step::Name(name.to_owned())],
+        }
+    }
+
+    /// Whether it starts at the document, not at the record.
+    pub(super) fn is_of_document(&self) -> bool {
+        self.of_document
+    }
+
     /// The name of the record's member that the pointer starts with.
     pub(super) fn first_name(&self) -> Option<&str> {
         match self.steps.first() {
             Some(Step::Name(name)) if !self.of_document => Some(name),
             _ => None,
         }
+    }
+
+    /// Whether it leads anywhere, even if only to `null`.
+    pub(super) fn leads_somewhere(&self, source: &Source<'_>) -> bool {
+        !self.all(source).is_empty()
     }
 
     /// The first value that it leads to. `null` counts as nothing.
@@ -153,11 +176,23 @@ fn first_in<'a>(value: &'a str, steps: &[Step]) -> Option<&'a str> {
         [] => Some(value),
         [Step::Name(name), rest @ ..] => first_in(step(value, name)?, rest),
         [Step::Last, rest @ ..] => first_in(json::elements(value).ok()?.last()?, rest),
+        // An element that leads to nothing does not hide the next one.
         [Step::Every, rest @ ..] => {
-            let parts = children(value);
-            parts.into_iter().find_map(|(_, part)| first_in(part, rest))
+            let parts = children(value).into_iter();
+            let found = parts.map(|(_, part)| first_in(part, rest));
+            found.flatten().find(|value| is_something(value))
+        }
+        [Step::EveryReversed, rest @ ..] => {
+            let parts = children(value).into_iter().rev();
+            let found = parts.map(|(_, part)| first_in(part, rest));
+            found.flatten().find(|value| is_something(value))
         }
     }
+}
+
+/// Whether a value is neither `null` nor an empty text.
+fn is_something(value: &str) -> bool {
+    !matches!(value, "null" | "\"\"")
 }
 
 fn collect<'a>(value: &'a str, steps: &[Step], place: String, found: &mut Vec<Found<'a>>) {
@@ -177,6 +212,11 @@ fn collect<'a>(value: &'a str, steps: &[Step], place: String, found: &mut Vec<Fo
         }
         [Step::Every, rest @ ..] => {
             for (name, part) in children(value) {
+                collect(part, rest, below(&name), found);
+            }
+        }
+        [Step::EveryReversed, rest @ ..] => {
+            for (name, part) in children(value).into_iter().rev() {
                 collect(part, rest, below(&name), found);
             }
         }
@@ -222,8 +262,7 @@ fn children(value: &str) -> Vec<(Cow<'_, str>, &str)> {
 mod tests {
     use super::{Pointer, Source};
 
-    const RECORD: &str =
-        r#"{"a":{"b":[1,{"c":"x"}],"n":null},"d/e":2,"f":{"p":{"v":3},"q":{"v":4}}}"#;
+    const RECORD: &str = r#"{"a":{"b":[1,{"c":"x"}],"n":null},"d/e":2,"f":{"p":{"v":3},"q":{"v":4}},"g":[{"v":null},{"v":""},{"v":5}]}"#;
 
     #[test]
     fn a_pointer_leads_to_a_value() {
@@ -237,6 +276,8 @@ mod tests {
             ("/a/b/9", None),
             ("/f/*/v", Some("3")),
             ("$/top", Some("7")),
+            ("/f/-*/v", Some("4")),
+            ("/g/*/v", Some("5")),
             ("", Some(RECORD)),
         ] {
             assert_eq!(

@@ -35,10 +35,12 @@ pub fn shipped() -> &'static [Shipped] {
     maps![
         "airflow",
         "argo",
+        "celery",
         "claude-code",
         "cloudevents",
         "dagster",
         "github",
+        "gitlab",
         "langgraph",
         "openai-agents",
         "openlineage",
