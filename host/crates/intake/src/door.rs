@@ -78,20 +78,55 @@ pub enum TakenKind {
     },
 }
 
+impl Taken {
+    fn refused(task_id: Option<String>, violation: Violation) -> Taken {
+        Taken {
+            place: String::new(),
+            kind: TakenKind::Refused {
+                task_id,
+                listed_as: None,
+                document: None,
+                rejection: violation.into(),
+            },
+            repaired: Vec::new(),
+            shortened: Vec::new(),
+        }
+    }
+}
+
 impl Door {
     /// Takes in a document.
     pub fn take(&self, document: Vec<u8>) -> Vec<Taken> {
         let document = without_mark(document);
         let is_large = document.len() > self.limits.max_bytes;
-        if document.len() <= self.accept_max_bytes.max(self.limits.max_bytes)
-            && (is_large || may_help(&document, self.non_finite))
-        {
+        if document.len() > self.most_bytes() {
+            return vec![Taken::refused(
+                TaskOutcome::recover_task_id(&document),
+                self.too_large(),
+            )];
+        }
+        if is_large || may_help(&document, self.non_finite) {
             return self.take_treated(treat(&document, self.rules(is_large)));
         }
         self.take_treated(Treated {
             document,
             ..Treated::default()
         })
+    }
+
+    /// How large a document may be: as much output as is accepted, and what is around it.
+    pub fn most_bytes(&self) -> usize {
+        match self.accept_max_bytes > self.limits.max_bytes {
+            true => self.accept_max_bytes.saturating_add(self.limits.max_bytes),
+            false => self.limits.max_bytes,
+        }
+    }
+
+    fn too_large(&self) -> Violation {
+        let limit = self.accept_max_bytes.max(self.limits.max_bytes);
+        let message =
+            format!("is larger than the limit of {limit} bytes (setting outcome.accept_max_bytes)");
+        Violation::of_document(message)
     }
 
     /// The rules for treating a document.
@@ -114,25 +149,13 @@ impl Door {
 
     fn take_mapped(&self, map: &Map, treated: Treated) -> Vec<Taken> {
         let most = Limits {
-            max_bytes: self.accept_max_bytes,
+            max_bytes: self.most_bytes(),
             max_depth: json::MAX_DEPTH,
             ..self.limits.clone()
         };
         let text = match document_text(&treated.document, &most) {
             Ok(text) => text,
-            Err(violation) => {
-                return vec![Taken {
-                    place: String::new(),
-                    kind: TakenKind::Refused {
-                        task_id: None,
-                        listed_as: None,
-                        document: None,
-                        rejection: violation.into(),
-                    },
-                    repaired: Vec::new(),
-                    shortened: Vec::new(),
-                }];
-            }
+            Err(violation) => return vec![Taken::refused(None, violation)],
         };
         let items = map.apply_with(text, !treated.repaired.is_empty());
         let items = items.into_iter().map(|item| {
@@ -144,6 +167,7 @@ impl Door {
                 {
                     TakenKind::Refused {
                         task_id: Some(mapped.source_id),
+                        listed_as: None,
                         document: None,
                         rejection: Violation::new(item.place.clone(), DAMAGED_ID).into(),
                     }
@@ -235,9 +259,13 @@ impl Door {
             shortened,
         } = treated;
         // Two ids that lost different halves would be one task.
-        let rewritten = match repaired.iter().any(|place| place == "/task_id") {
-            true => Err(Violation::new("/task_id", DAMAGED_ID)),
-            false => self.rewritten(&document),
+        let is_damaged = repaired.iter().any(|place| place == "/task_id");
+        let rewritten = match () {
+            () if is_damaged => Err(Violation::new("/task_id", DAMAGED_ID)),
+            () if !self.encodes_ids && is_reserved(&document) => {
+                Err(Violation::new("/task_id", RESERVED_ID))
+            }
+            () => self.rewritten(&document),
         };
         let kind = match rewritten {
             Ok(None) => TakenKind::Outcome { document },
@@ -294,6 +322,16 @@ impl Door {
 
 /// Why an id in which something was repaired is no id.
 const DAMAGED_ID: &str = "must not hold a lone surrogate: it does not identify the task any more";
+
+/// Why an id of the host is not taken from others.
+const RESERVED_ID: &str = "must not begin with `chiffon-audit.`: such ids belong to the host";
+
+/// Whether a document has an id that belongs to the host.
+fn is_reserved(document: &[u8]) -> bool {
+    let is_in_it = memchr::memmem::find(document, ids::RESERVED.as_bytes()).is_some();
+    is_in_it
+        && TaskOutcome::recover_task_id(document).is_some_and(|id| id.starts_with(ids::RESERVED))
+}
 
 enum Rewritten {
     Document(Vec<u8>),
@@ -374,12 +412,6 @@ pub(crate) fn encode_text(original: &str) -> Result<outcome::TaskId, Violation> 
 
 /// The text of a document that may be an array.
 fn document_text<'a>(document: &'a [u8], limits: &Limits) -> Result<&'a str, Violation> {
-    if document.len() > limits.max_bytes {
-        let limit = limits.max_bytes;
-        let message =
-            format!("is larger than the limit of {limit} bytes (setting outcome.accept_max_bytes)");
-        return Err(Violation::of_document(message));
-    }
     let text = std::str::from_utf8(document).map_err(|error| {
         Violation::of_document(format!("is not UTF-8 (byte {})", error.valid_up_to() + 1))
     })?;

@@ -17,7 +17,7 @@ const DIGITS: usize = 40;
 const MAX_SLUG: usize = 80;
 
 /// The beginning of ids that belong to the host.
-const RESERVED: &str = "chiffon-audit.";
+pub(crate) const RESERVED: &str = "chiffon-audit.";
 
 /// Encodes the id that another system uses for a task.
 ///

@@ -138,7 +138,11 @@ fn with_member(object: &str, names: &[String], value: Option<&str>) -> String {
         }
         is_there = true;
         if !rest.is_empty() {
-            changed.push((known, Cow::Owned(with_member(found, rest, value))));
+            let inner = with_member(found, rest, value);
+            // An object that held nothing else counts as not there.
+            if value.is_some() || inner != "{}" || found == "{}" {
+                changed.push((known, Cow::Owned(inner)));
+            }
         } else if let Some(value) = value {
             changed.push((known, Cow::Owned(value.to_owned())));
         }
@@ -193,6 +197,21 @@ mod tests {
             )
             .unwrap(),
             r#"{"metadata":{"x":1}}"#
+        );
+    }
+
+    #[test]
+    fn an_object_that_held_only_a_member_of_a_delivery_is_left_out() {
+        let word = ["/execution_result/outcome/native_state"];
+        let document =
+            r#"{"task_id":"a","execution_result":{"outcome":{"native_state":"SUCCESS"}}}"#;
+        assert_eq!(
+            adapted(&word, document, r#"{"task_id":"a"}"#, Report::Outcome).unwrap(),
+            r#"{"task_id":"a"}"#
+        );
+        assert_eq!(
+            adapted(&word, r#"{"task_id":"a"}"#, document, Report::Outcome).unwrap(),
+            document
         );
     }
 

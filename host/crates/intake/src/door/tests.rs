@@ -161,3 +161,132 @@ fn a_document_beyond_the_limit_is_shortened_to_fit() {
     };
     assert!(document.len() < 20_000);
 }
+
+fn mapped(map: &str, text: &str) -> super::Taken {
+    let map = crate::map::shipped()
+        .iter()
+        .find(|shipped| shipped.name == map);
+    let door = Door {
+        map: Some(Arc::new(map.unwrap().map())),
+        non_finite: NonFinite::String,
+        ..door()
+    };
+    let mut taken = door.take(text.as_bytes().to_vec());
+    assert_eq!(taken.len(), 1, "{taken:?}");
+    taken.remove(0)
+}
+
+#[test]
+fn an_id_that_lost_half_a_character_identifies_no_task() {
+    let own = door().take(br#"{"task_id":"\ud83d","status":"failed"}"#.to_vec());
+    let foreign = mapped("prefect", r#"{"id":"\ud83d","state_type":"FAILED"}"#);
+    for taken in [&own[0], &foreign] {
+        let TakenKind::Refused { rejection, .. } = &taken.kind else {
+            panic!("{taken:?}");
+        };
+        assert!(
+            rejection.to_string().contains("lone surrogate"),
+            "{rejection}"
+        );
+    }
+    // Elsewhere it is repaired, and the id does not matter.
+    let taken = mapped(
+        "prefect",
+        r#"{"id":"a\ufffd","name":"\ud83d","state_type":"FAILED"}"#,
+    );
+    assert_eq!(taken.repaired, ["/metadata/name"]);
+}
+
+#[test]
+fn what_was_repaired_in_another_system_s_document_is_named_by_its_place_in_the_outcome() {
+    let event = r#"{"eventType":"FAIL","eventTime":"2026-01-21T10:00:00Z","run":{"runId":"r-1","facets":{
+        "errorMessage":{"message":"x\ud83d","stackTrace":"y"}}},"job":{"namespace":"n","name":"j\ud83d"},
+        "outputs":[{"namespace":"n","name":"t","rows":NaN}],"unused":"\ud83d"}"#;
+    let mut taken = mapped("openlineage", event);
+    taken.repaired.sort();
+    assert_eq!(
+        taken.repaired,
+        [
+            "/dispatch_info/agent_id",
+            "/execution_result/outcome/error",
+            "/execution_result/outcome/outputs/0/rows",
+            "/metadata/job_name",
+        ]
+    );
+    let airflow = r#"{"task_instances":[{"dag_id":"d","dag_run_id":"r","task_id":"t","try_number":1,"map_index":-1,
+        "state":"failed","rendered_fields":{"cmd":"\ud83d"}}]}"#;
+    assert_eq!(
+        mapped("airflow", airflow).repaired,
+        ["/metadata/rendered_fields/cmd"]
+    );
+    let event = r#"{"specversion":"1.0","type":"chiffon.audit.outcome.v1","data":{"task_id":"a","status":"failed",
+        "execution_result":{"outcome":{"x":"\ud83d"}}}}"#;
+    assert_eq!(
+        mapped("cloudevents", event).repaired,
+        ["/execution_result/outcome/x"]
+    );
+}
+
+#[test]
+fn an_id_of_the_host_is_refused_unless_it_is_encoded() {
+    let plain = Door {
+        encodes_ids: false,
+        ..door()
+    };
+    let text = br#"{"task_id":"chiffon-audit.end","status":"completed"}"#;
+    let taken = plain.take(text.to_vec()).remove(0);
+    let TakenKind::Refused { rejection, .. } = taken.kind else {
+        panic!("{taken:?}");
+    };
+    assert!(
+        rejection.to_string().contains("belong to the host"),
+        "{rejection}"
+    );
+    let mention = br#"{"task_id":"a","status":"completed","plan_id":"chiffon-audit.end"}"#;
+    assert!(matches!(
+        plain.take(mention.to_vec())[0].kind,
+        TakenKind::Outcome { .. }
+    ));
+    assert!(matches!(
+        door().take(text.to_vec())[0].kind,
+        TakenKind::Outcome { .. }
+    ));
+}
+
+#[test]
+fn the_word_that_decided_is_the_native_state_whatever_the_sender_calls_so() {
+    let text = r#"{"task_id":"a","status":"SUCCESS","execution_result":{"outcome":{"native_state":"mine"}}}"#;
+    assert_eq!(
+        take(&door(), text)["execution_result"]["outcome"],
+        json!({"native_state": "SUCCESS", "reported_native_state": "mine"})
+    );
+}
+
+#[test]
+fn as_much_output_as_the_setting_says_is_taken_with_an_envelope() {
+    let small = Door {
+        accept_max_bytes: 2 << 20,
+        ..door()
+    };
+    let of = |size: usize| {
+        let text = format!(
+            r#"{{"task_id":"a","status":"failed","execution_result":{{"outcome":{{"stdout":"{}"}}}}}}"#,
+            "x".repeat(size)
+        );
+        small.take(text.into_bytes()).remove(0)
+    };
+    assert_eq!(of(2 << 20).shortened, ["/execution_result/outcome/stdout"]);
+    let TakenKind::Refused {
+        rejection, task_id, ..
+    } = of(4 << 20).kind
+    else {
+        panic!("taken");
+    };
+    assert_eq!(task_id.as_deref(), Some("a"));
+    assert!(
+        rejection
+            .to_string()
+            .contains("2097152 bytes (setting outcome.accept_max_bytes)"),
+        "{rejection}"
+    );
+}

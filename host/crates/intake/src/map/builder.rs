@@ -155,6 +155,12 @@ impl Builder<'_, '_, '_> {
             }
             return;
         }
+        if let Expression::Each(at, of) = expression {
+            if let Some(origins) = &mut self.origins {
+                origins.add_each(field, at, of, &self.record.source);
+            }
+            return;
+        }
         let mut pointers = Vec::new();
         expression.pointers(&mut |pointer| pointers.push(pointer.clone()));
         for pointer in &pointers {

@@ -8,6 +8,7 @@ mod cases;
 mod expression;
 mod file;
 pub(crate) mod origins;
+mod places;
 mod pointer;
 mod select;
 mod shipped;

@@ -2,6 +2,7 @@
 //!
 //! Pure. Is filled only for documents in which something was repaired.
 
+use super::expression::Expression;
 use super::pointer::{Pointer, Source};
 
 /// The origins of one outcome's values.
@@ -31,6 +32,29 @@ impl Origins {
         for found in pointer.all(source) {
             self.pairs
                 .push((field.to_owned(), format!("{start}{}", found.place)));
+        }
+    }
+
+    /// Adds the places of the values that an expression takes of every element.
+    pub(super) fn add_each(
+        &mut self,
+        field: &str,
+        at: &Pointer,
+        of: &Expression,
+        source: &Source<'_>,
+    ) {
+        let start = match at.is_of_document() {
+            true => self.document.clone(),
+            false => self.record.clone(),
+        };
+        for element in at.all(source) {
+            let inner = Source::of(source, element.value);
+            of.pointers(&mut |pointer| {
+                for found in pointer.all(&inner) {
+                    let place = format!("{start}{}{}", element.place, found.place);
+                    self.pairs.push((field.to_owned(), place));
+                }
+            });
         }
     }
 

@@ -67,6 +67,12 @@ mod tests {
                 }
             };
             assert_eq!(map.source, shipped.name);
+            // Every system reports the same end again with another detail; `--from` looks for this line.
+            assert!(
+                map.echoes() && shipped.text.contains("\necho = true"),
+                "{}",
+                shipped.name
+            );
             let cases = Case::parse_all(shipped.cases)
                 .unwrap_or_else(|error| panic!("{}: {error}", shipped.name));
             assert!(cases.len() > 1, "{} has too few cases", shipped.name);

@@ -4,7 +4,8 @@ use toml::{Table, Value};
 
 use super::MapError;
 use super::expression::{Cut, Expression, Lookup};
-use super::file::{conditions, wrong};
+use super::file::wrong;
+use super::places::conditions;
 use super::pointer::Pointer;
 use super::template::Template;
 use crate::time::Unit;
