@@ -56,6 +56,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match Cli::parse_arguments(&arguments) {
         Ok(cli) => cli,
+        Err(error) if error.use_stderr() && hook::is_called(&arguments) => {
+            let text = error.render().to_string();
+            let problem = text.lines().next().unwrap_or_default();
+            let problem = problem.trim_start_matches("error: ");
+            hook::keep_payload(&arguments, &environment, problem);
+            return Exit::Done;
+        }
         Err(error) => return explain(&error, &arguments),
     };
     let is_gone = leave_deleted_directory();
@@ -102,8 +109,8 @@ fn check_directory(command: &Command, session: &Session, is_gone: bool) -> Resul
         return Err(UsageError(error.to_owned()).into());
     }
     // Searching upwards from a missing directory would find nothing, or the wrong repository. `init` creates the
-    // directory.
-    if !matches!(command, Command::Init(_)) && !session.directory.exists() {
+    // directory, and `hook` keeps what it read.
+    if !matches!(command, Command::Init(_) | Command::Hook(_)) && !session.directory.exists() {
         let directory = session.directory.display().to_string();
         let error = format!("{}: no such file or directory", text::Line(&directory));
         return Err(UsageError(error).into());

@@ -2,22 +2,31 @@
 //!
 //! What cannot be recorded now is kept in a spool, and the next call tries it again.
 
+mod rescue;
+mod spool;
+
 use crate::cli::Result;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::cli::failure::Context as _;
+use ::intake::treat::{Treated, treat};
 use ::intake::{Door, Object, TakenKind};
 use clap::Subcommand;
 
 use super::exit::Exit;
 use super::intake::{door, named};
+use super::receipt::Changes;
 use super::session::{RecordFlags, Session};
 use super::text::Line;
+use crate::config::Settings;
 use crate::outcome::{digest, json};
 use crate::policy::Allocation;
 use crate::recorder::{AnswerKind, Recorder};
+use spool::{Contents, Spool};
+
+pub use rescue::{is_called, keep_payload};
 
 /// Record what a hook of another program reports
 ///
@@ -65,53 +74,134 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
 }
 
 fn record(args: &ClaudeCode, session: &mut Session) -> Result<()> {
+    let payload = read_payload()?;
+    let given = args.spool.clone().or_else(|| session.environment.spool());
+    let spool = Spool::new(given.unwrap_or_else(|| spool_beside(&session.directory)));
+    let kept = |error: super::Failure| {
+        let spool = spool.directory().display();
+        error.within(format_args!("kept in {spool} for the next call"))
+    };
+    // Whatever the reason is, the payload must not be lost.
+    let (settings, door) = match prepared(args, session) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            spool.keep_payload(&payload)?;
+            return Err(kept(error));
+        }
+    };
+    let (documents, refusal) = outcomes(&door, payload, session);
+    if documents.is_empty() {
+        return refusal.map_or(Ok(()), Err);
+    }
+    match session.recorder(&settings, Allocation::OnDemand) {
+        Ok(recorder) => {
+            let left = record_all(&recorder, documents, session);
+            if left.documents.is_empty() {
+                drain(&recorder, &door, &spool, session)?;
+            } else {
+                left.keep(&spool, session)?;
+            }
+        }
+        Err(error) => {
+            spool.keep(&documents)?;
+            return Err(kept(error));
+        }
+    }
+    refusal.map_or(Ok(()), Err)
+}
+
+/// Reads the payload from standard input.
+fn read_payload() -> Result<Vec<u8>> {
     let mut payload = Vec::new();
-    io::stdin()
+    let read = io::stdin()
         .lock()
         .take(MAX_PAYLOAD)
-        .read_to_end(&mut payload)
-        .context("cannot read the hook's payload")?;
+        .read_to_end(&mut payload);
+    read.context("cannot read the hook's payload")?;
+    Ok(payload)
+}
+
+/// The spool of a repository, or else one in the current directory.
+fn spool_beside(directory: &Path) -> PathBuf {
+    let file = crate::config::repository_file(directory);
+    let beside = file.as_deref().and_then(Path::parent);
+    match beside {
+        Some(beside) => beside.join("spool"),
+        None if directory.is_dir() => directory.join(".chiffon-audit-spool"),
+        None => PathBuf::from(".chiffon-audit-spool"),
+    }
+}
+
+fn prepared(args: &ClaudeCode, session: &Session) -> Result<(Settings, Door)> {
+    if !session.directory.exists() {
+        let directory = session.directory.display();
+        crate::cli::failure::bail!("{directory}: no such file or directory");
+    }
     let settings = session.record_settings(&args.record)?;
     let door = Door {
         map: Some(named("claude-code")?.into()),
         ..door(&settings)?
     };
+    Ok((settings, door))
+}
+
+/// The outcomes of a payload, and why a part of it is none.
+fn outcomes(
+    door: &Door,
+    payload: Vec<u8>,
+    session: &mut Session,
+) -> (Vec<Vec<u8>>, Option<super::Failure>) {
     let mut documents = Vec::new();
-    for taken in door.take(with_transcript_digest(payload)) {
+    let mut refusal = None;
+    let treated = treat(&without_mark(payload), door.rules(false));
+    for taken in door.take_treated(with_transcript_digest(treated)) {
+        let changes = Changes {
+            record: taken.place,
+            repaired: taken.repaired,
+            shortened: taken.shortened,
+        };
         match taken.kind {
-            TakenKind::Outcome { document } => documents.push(document),
+            TakenKind::Outcome { document } => {
+                if let Some(sentence) = changes.sentence() {
+                    session
+                        .output
+                        .note(format_args!("note: {}", Line(&sentence)));
+                }
+                documents.push(document);
+            }
             TakenKind::Refused { rejection, .. } => {
-                crate::cli::failure::bail!("the payload is not recorded: {rejection}")
+                refusal = Some(crate::cli::failure::failure!(
+                    "the payload is not recorded: {rejection}"
+                ));
             }
             TakenKind::Announced(_) | TakenKind::NotTerminal { .. } | TakenKind::Skipped => {}
         }
     }
-    if documents.is_empty() {
-        return Ok(());
-    }
-    let spool = spool(args, session);
-    match session.recorder(&settings, Allocation::OnDemand) {
-        Ok(recorder) => {
-            let left = record_all(&recorder, documents, session);
-            keep(&spool, &left)?;
-            if left.is_empty() {
-                drain(&recorder, &spool, session)?;
-            }
-            Ok(())
-        }
-        Err(error) => {
-            keep(&spool, &documents)?;
-            Err(error.within(format_args!(
-                "kept in {} for the next call",
-                spool.display()
-            )))
-        }
+    (documents, refusal)
+}
+
+/// Outcomes that may be recorded later.
+#[derive(Default)]
+struct Left {
+    documents: Vec<Vec<u8>>,
+    reason: String,
+}
+
+impl Left {
+    fn keep(&self, spool: &Spool, session: &mut Session) -> Result<()> {
+        spool.keep(&self.documents)?;
+        session.output.note(format_args!(
+            "warning: kept in {} for the next call: {}",
+            spool.directory().display(),
+            Line(&self.reason)
+        ));
+        Ok(())
     }
 }
 
-/// Records documents; returns those that may be recorded later.
-fn record_all(recorder: &Recorder, documents: Vec<Vec<u8>>, session: &mut Session) -> Vec<Vec<u8>> {
-    let mut left = Vec::new();
+/// Records outcomes; returns those that may be recorded later.
+fn record_all(recorder: &Recorder, documents: Vec<Vec<u8>>, session: &mut Session) -> Left {
+    let mut left = Left::default();
     for document in documents {
         let answer = recorder.record(&document);
         let word = super::receipt::result(answer.result);
@@ -119,10 +209,8 @@ fn record_all(recorder: &Recorder, documents: Vec<Vec<u8>>, session: &mut Sessio
         match answer.result {
             AnswerKind::Committed | AnswerKind::AlreadyRecorded => {}
             AnswerKind::Unavailable => {
-                session
-                    .output
-                    .note(format_args!("warning: {word}: {}", Line(&reason)));
-                left.push(document);
+                left.reason = format!("{word}: {reason}");
+                left.documents.push(document);
             }
             AnswerKind::Refused | AnswerKind::Conflicting => {
                 session
@@ -134,78 +222,56 @@ fn record_all(recorder: &Recorder, documents: Vec<Vec<u8>>, session: &mut Sessio
     left
 }
 
-fn spool(args: &ClaudeCode, session: &Session) -> PathBuf {
-    let given = args.spool.clone().or_else(|| session.environment.spool());
-    given.unwrap_or_else(|| {
-        let file = crate::config::repository_file(&session.directory);
-        let beside = file
-            .as_deref()
-            .and_then(Path::parent)
-            .map(|directory| directory.join("spool"));
-        beside.unwrap_or_else(|| session.directory.join(".chiffon-audit-spool"))
-    })
-}
-
-/// Adds documents to the spool, a file for each call, and syncs it.
-fn keep(spool: &Path, documents: &[Vec<u8>]) -> Result<()> {
-    if documents.is_empty() {
-        return Ok(());
-    }
-    let failed = || format!("cannot write to the spool {}", spool.display());
-    fs::create_dir_all(spool).with_context(failed)?;
-    let path = spool.join(format!("{}.ndjson", uuid::Uuid::new_v4()));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path)
-        .with_context(failed)?;
-    for document in documents {
-        file.write_all(document).with_context(failed)?;
-        file.write_all(b"\n").with_context(failed)?;
-    }
-    file.sync_all().with_context(failed)?;
-    let directory = File::open(spool).with_context(failed)?;
-    directory.sync_all().with_context(failed)
-}
-
 /// Records what earlier calls have kept.
-fn drain(recorder: &Recorder, spool: &Path, session: &mut Session) -> Result<()> {
-    let Ok(entries) = fs::read_dir(spool) else {
-        return Ok(());
-    };
-    for entry in entries {
-        let path = entry?.path();
-        let is_ours = path
-            .extension()
-            .is_some_and(|extension| extension == "ndjson");
-        let Some(text) = is_ours.then(|| fs::read(&path).ok()).flatten() else {
-            continue;
+fn drain(recorder: &Recorder, door: &Door, spool: &Spool, session: &mut Session) -> Result<()> {
+    for kept in spool.files() {
+        let documents = match &kept.contents {
+            Contents::Outcomes { documents, torn } => {
+                if !torn.trim_ascii().is_empty() {
+                    let path = spool.set_aside(&kept, torn, "torn")?;
+                    session.output.note(format_args!(
+                        "warning: a line of the spool was cut off by a crash: it is kept in {}",
+                        path.display()
+                    ));
+                }
+                documents.clone()
+            }
+            Contents::Payload(payload) => {
+                let (documents, refusal) = outcomes(door, payload.clone(), session);
+                if let Some(refusal) = refusal {
+                    let path = spool.set_aside(&kept, payload, "refused")?;
+                    let refusal = format!("{refusal:#}");
+                    session.output.note(format_args!(
+                        "warning: {}: it is kept in {}",
+                        Line(&refusal),
+                        path.display()
+                    ));
+                }
+                documents
+            }
         };
-        // A line without an end was torn by a crash: its writer has not returned.
-        let lines = text.split_inclusive(|byte| *byte == b'\n');
-        let lines = lines
-            .filter_map(|line| line.strip_suffix(b"\n"))
-            .map(<[u8]>::to_vec);
-        let left = record_all(recorder, lines.collect(), session);
-        if !left.is_empty() {
-            keep(spool, &left)?;
+        let left = record_all(recorder, documents, session);
+        if left.documents.is_empty() {
+            spool.remove(&kept)?;
+            continue;
         }
-        // Another call may have drained it as well: recording twice changes nothing.
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        if !left.is_empty() {
-            return Ok(());
-        }
+        left.keep(spool, session)?;
+        return spool.remove(&kept);
     }
     Ok(())
 }
 
+fn without_mark(mut payload: Vec<u8>) -> Vec<u8> {
+    if payload.starts_with(b"\xEF\xBB\xBF") {
+        payload.drain(..3);
+    }
+    payload
+}
+
 /// The payload with the digest of the transcript that it names. A payload that is not JSON is refused later.
-fn with_transcript_digest(payload: Vec<u8>) -> Vec<u8> {
+fn with_transcript_digest(treated: Treated) -> Treated {
     let added = || {
-        let text = std::str::from_utf8(&payload).ok()?;
+        let text = std::str::from_utf8(&treated.document).ok()?;
         json::validate(text, json::MAX_DEPTH).ok()?;
         let mut object = Object::of(text.trim());
         let path = |name: &str| {
@@ -214,16 +280,27 @@ fn with_transcript_digest(payload: Vec<u8>) -> Vec<u8> {
                 .map(|path| PathBuf::from(&*path))
         };
         let path = path("agent_transcript_path").or_else(|| path("transcript_path"))?;
-        let mut transcript = Vec::new();
-        let file = File::open(path).ok()?;
-        file.take(MAX_PAYLOAD + 1)
-            .read_to_end(&mut transcript)
-            .ok()?;
-        if transcript.len() as u64 > MAX_PAYLOAD {
-            return None;
-        }
-        object.text("transcript_sha256", &digest::sha256(&transcript));
+        object.text("transcript_sha256", &transcript_digest(&path)?);
         Some(object.to_json().into_bytes())
     };
-    added().unwrap_or(payload)
+    match added() {
+        Some(document) => Treated {
+            document,
+            ..treated
+        },
+        None => treated,
+    }
+}
+
+/// The digest of a transcript. Only of a regular file: a pipe might never end.
+fn transcript_digest(path: &Path) -> Option<String> {
+    if !fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let mut transcript = Vec::new();
+    let file = File::open(path).ok()?;
+    file.take(MAX_PAYLOAD + 1)
+        .read_to_end(&mut transcript)
+        .ok()?;
+    (transcript.len() as u64 <= MAX_PAYLOAD).then(|| digest::sha256(&transcript))
 }
