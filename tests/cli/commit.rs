@@ -82,6 +82,7 @@ fn a_document_that_is_no_outcome_is_refused_by_its_fields() {
         ran.object(),
         json!({"schema": 1, "task_id": null, "result": "refused", "commit": null, "path": null, "ref": null, "cause": "document", "retry": false,
             "reason": "/status: is not a known status (completed, failed, rejected, cancelled); \
+                the setting status_map maps other words; \
                 /priority: unknown field `priority`: put other data into `metadata`; \
                 /task_id: is missing"})
     );

@@ -223,7 +223,7 @@ fn lineage_events_are_outcomes_in_any_order() {
     assert_eq!(entry["plan_id"], "p-1");
     assert_eq!(
         entry["execution_result"]["services_touched"],
-        json!(["orders"])
+        json!(["db/orders"])
     );
     let job = json!({"eventTime": "2026-01-21T10:00:00Z", "job": {"namespace": "n", "name": "j"}, "producer": "p", "schemaURL": "s"});
     let skipped = send(&job);
@@ -234,9 +234,9 @@ fn lineage_events_are_outcomes_in_any_order() {
 fn a_system_is_taken_in_its_own_format_and_found_by_its_own_id() {
     let host = Host::new();
     let page = json!({"task_instances": [
-        {"dag_id": "etl", "dag_run_id": "r/1", "task_id": "x", "state": "success", "try_number": 1, "map_index": -1},
-        {"dag_id": "etl", "dag_run_id": "r/1", "task_id": "x", "state": "failed", "try_number": 2, "map_index": -1},
-        {"dag_id": "etl", "dag_run_id": "r/1", "task_id": "y", "state": "running", "try_number": 1, "map_index": -1},
+        {"dag_id": "etl", "dag_run_id": "r-1", "task_id": "x", "state": "success", "try_number": 1, "map_index": -1},
+        {"dag_id": "etl", "dag_run_id": "r-1", "task_id": "x", "state": "failed", "try_number": 2, "map_index": -1},
+        {"dag_id": "etl", "dag_run_id": "r-1", "task_id": "y", "state": "running", "try_number": 1, "map_index": -1},
     ]});
     let taken = host.send(
         "/api/v1/outcomes?from=airflow&wait=committed",
@@ -250,7 +250,7 @@ fn a_system_is_taken_in_its_own_format_and_found_by_its_own_id() {
         (&json!(2), &json!(1)),
         "{batch}"
     );
-    let found = host.get("/api/v1/tasks?source_id=etl/r/1/x").json();
+    let found = host.get("/api/v1/tasks?source_id=etl/r-1/x").json();
     let statuses: Vec<&str> = found["tasks"]
         .as_array()
         .unwrap()

@@ -59,19 +59,25 @@ fn the_first_offence_is_named_by_its_place() {
         (
             r#"{"a":[1,1e999]}"#,
             "/a/1",
-            column(13, "holds a number that is not finite as a double"),
+            column(
+                13,
+                "holds a number that is not finite as a double; set outcome.non_finite to null or string to take it",
+            ),
         ),
         (
             r#"{"a":-1e999}"#,
             "/a",
-            column(11, "holds a number that is not finite as a double"),
+            column(
+                11,
+                "holds a number that is not finite as a double; set outcome.non_finite to null or string to take it",
+            ),
         ),
         (
             r#"{"a":NaN}"#,
             "/a",
             column(
                 6,
-                "must not hold NaN or Infinity: JSON has no such numbers, and the setting outcome.non_finite takes none",
+                "must not hold NaN or Infinity: JSON has no such numbers; set outcome.non_finite to null or string to take them",
             ),
         ),
         (
@@ -79,7 +85,7 @@ fn the_first_offence_is_named_by_its_place() {
             "/a",
             column(
                 7,
-                "must not hold NaN or Infinity: JSON has no such numbers, and the setting outcome.non_finite takes none",
+                "must not hold NaN or Infinity: JSON has no such numbers; set outcome.non_finite to null or string to take them",
             ),
         ),
         (
@@ -87,7 +93,7 @@ fn the_first_offence_is_named_by_its_place() {
             "/a",
             column(
                 6,
-                "must not hold NaN or Infinity: JSON has no such numbers, and the setting outcome.non_finite takes none",
+                "must not hold NaN or Infinity: JSON has no such numbers; set outcome.non_finite to null or string to take them",
             ),
         ),
         (

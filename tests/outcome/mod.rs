@@ -174,7 +174,7 @@ fn statuses_are_the_four_and_what_the_configuration_adds() {
     }
     assert_eq!(
         parse("done").unwrap_err().violations[0].message,
-        "is not a known status (completed, failed, rejected, cancelled, timed_out)"
+        "is not a known status (completed, failed, rejected, cancelled, timed_out); the setting status_map maps other words"
     );
     assert!(parse("Completed").is_err());
     assert_eq!(

@@ -79,12 +79,15 @@ fn json_that_readers_take_for_different_things_is_refused() {
     );
     let (place, column) = ("/execution_result/outcome/0", 69);
     let nan = format!(
-        "must not hold NaN or Infinity: JSON has no such numbers, and the setting outcome.non_finite takes none (line 1, column {column})"
+        "must not hold NaN or Infinity: JSON has no such numbers; set outcome.non_finite to null or string to take them (line 1, column {column})"
     );
     check(with_outcome("[NaN]"), place, &nan);
     check(with_outcome("[Infinity]"), place, &nan);
-    let infinite =
-        |column| format!("holds a number that is not finite as a double (line 1, column {column})");
+    let infinite = |column| {
+        format!(
+            "holds a number that is not finite as a double; set outcome.non_finite to null or string to take it (line 1, column {column})"
+        )
+    };
     check(with_outcome("[1e999]"), place, &infinite(column + 4));
     check(with_outcome("[-1e999]"), place, &infinite(column + 5));
     check(
@@ -266,7 +269,7 @@ fn everything_that_is_wrong_with_the_fields_is_told_at_once_up_to_a_bound() {
         &[
             (
                 "/status",
-                "is not a known status (completed, failed, rejected, cancelled)",
+                "is not a known status (completed, failed, rejected, cancelled); the setting status_map maps other words",
             ),
             ("/x", "unknown field `x`: put other data into `metadata`"),
             ("/dispatch_info/y", "unknown field `y` in `dispatch_info`"),

@@ -43,7 +43,7 @@ pub struct Args {
 pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let mut settings = session.record_settings(&args.flags)?;
     let door = args.intake.door(&mut settings)?;
-    let most = door.accept_max_bytes.max(door.limits.max_bytes);
+    let most = door.most_bytes();
     let document =
         read(&args.file, most).map_err(|error| cannot_read("the outcome", &args.file, error))?;
     let Taken {
@@ -51,7 +51,10 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         kind,
         repaired,
         shortened,
-    } = the_one(door.take(document))?;
+    } = match the_one(door.take(document))? {
+        Some(taken) => taken,
+        None => return nothing(None, "the document holds no finished task", session),
+    };
     let changes = Changes {
         record: place,
         repaired,
@@ -66,7 +69,12 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             print(&answer, &changes, &mut session.output)?;
             return Ok(Exit::of_answer(answer.result));
         }
-        other => return not_terminal(&other, session),
+        TakenKind::NotTerminal { task_id, word } => {
+            let reason = format!("the state {word} is not terminal");
+            return nothing(task_id.as_deref(), &reason, session);
+        }
+        TakenKind::Announced(_) => return nothing(None, BEGUN, session),
+        TakenKind::Skipped => return nothing(None, "the record is known, and no task", session),
     };
     // Created before anything is recorded, so that a failure here has no cost.
     let file = args.record.as_deref().map(RecordingFile::create);
@@ -111,40 +119,37 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
 }
 
 /// The only outcome of a document.
-fn the_one(mut taken: Vec<Taken>) -> Result<Taken, UsageError> {
+fn the_one(mut taken: Vec<Taken>) -> Result<Option<Taken>, UsageError> {
     if taken.len() > 1 {
         let is_outcome = |taken: &Taken| {
             !matches!(
                 taken.kind,
-                TakenKind::Skipped | TakenKind::NotTerminal { .. }
+                TakenKind::Skipped | TakenKind::NotTerminal { .. } | TakenKind::Announced(_)
             )
         };
         taken.retain(is_outcome);
     }
     match taken.len() {
-        1 => Ok(taken.remove(0)),
-        0 => Err(UsageError("the document holds no finished task".into())),
+        0 | 1 => Ok(taken.pop()),
         many => Err(UsageError(format!(
             "the document holds {many} outcomes, and this records one: use `ingest`"
         ))),
     }
 }
 
+/// Why a task that has begun is not recorded.
+pub const BEGUN: &str = "the task has begun, and has not ended";
+
 /// Reports that there is nothing to record yet.
-fn not_terminal(kind: &TakenKind, session: &mut Session) -> Result<Exit> {
-    let (task_id, word) = match kind {
-        TakenKind::NotTerminal { task_id, word } => (task_id.as_deref(), word.as_str()),
-        TakenKind::Announced(_) => (None, "of a task that has begun"),
-        _ => (None, "of a record that is no task"),
-    };
-    let receipt = Receipt::not_terminal(task_id, word);
+fn nothing(task_id: Option<&str>, reason: &str, session: &mut Session) -> Result<Exit> {
     if session.output.is_json() {
-        session.output.object(&receipt)?;
+        session
+            .output
+            .object(&Receipt::not_terminal(task_id, reason))?;
     } else {
-        session.output.note(format_args!(
-            "nothing to record: the state {} is not terminal",
-            Line(word)
-        ));
+        session
+            .output
+            .note(format_args!("nothing to record: {}", Line(reason)));
     }
     Ok(Exit::Done)
 }

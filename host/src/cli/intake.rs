@@ -14,6 +14,7 @@ use super::exit::{UsageError, cannot_read};
 use super::session::outcome_limits;
 use super::text::Line;
 use crate::config::{self, Settings};
+use crate::outcome::Statuses;
 use crate::recorder::Delivery;
 
 /// Options for documents of other systems.
@@ -26,8 +27,8 @@ pub struct IntakeFlags {
     /// Read documents of another system, with this map
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     map: Option<PathBuf>,
-    /// Read documents of another system, with a map of this program: airflow, argo, claude-code, cloudevents, dagster,
-    /// github, langgraph, openai-agents, openlineage, prefect or temporal
+    /// Read documents of another system, with a map of this program: airflow, argo, celery, claude-code, cloudevents,
+    /// dagster, github, gitlab, langgraph, openai-agents, openlineage, prefect or temporal
     #[arg(long, value_name = "NAME")]
     from: Option<String>,
 }
@@ -36,7 +37,11 @@ impl IntakeFlags {
     /// The door that these flags and the settings make. The settings learn whether the map's system repeats itself.
     pub fn door(&self, settings: &mut Settings) -> Result<Door> {
         let map = match (&self.map, &self.from) {
-            (Some(path), _) => Some(load(path)?),
+            (Some(path), _) => {
+                let map = load(path)?;
+                check_statuses(&map, &path.display().to_string(), settings)?;
+                Some(map)
+            }
             (None, Some(name)) => Some(named(name)?),
             (None, None) => None,
         };
@@ -55,15 +60,17 @@ impl IntakeFlags {
 
 /// The door that the settings make, for documents of our own shape.
 pub fn door(settings: &Settings) -> Result<Door> {
+    // A setting that cannot be used is found now, not at the first conflict.
+    delivery(settings)?;
     let given = &settings.intake;
     let accept = given.accept_max_bytes;
+    let limits = outcome_limits(settings)?;
     Ok(Door {
-        limits: outcome_limits(settings)?,
         encodes_ids: false,
         status_map: given
             .status_map
             .as_ref()
-            .map(status_map)
+            .map(|map| status_map(map, &limits.statuses))
             .transpose()?
             .map(Arc::new),
         map: None,
@@ -75,10 +82,28 @@ pub fn door(settings: &Settings) -> Result<Door> {
         accept_max_bytes: accept.map_or(ACCEPT_MAX_BYTES, |bytes| {
             usize::try_from(bytes).unwrap_or(usize::MAX)
         }),
+        limits,
     })
 }
 
-fn status_map(given: &config::StatusMap) -> Result<StatusMap, UsageError> {
+/// Refuses a map that leads to a status that this trail does not have.
+pub fn check_statuses(map: &Map, name: &str, settings: &Settings) -> Result<()> {
+    let statuses = outcome_limits(settings)?.statuses;
+    match map.statuses().find(|status| statuses.parse(status).is_none()) {
+        None => Ok(()),
+        Some(status) => Err(UsageError(format!(
+            "{name}: `{status}` is not a status: use {}, announced or not_terminal, or add it to the setting statuses",
+            names(&statuses)
+        ))
+        .into()),
+    }
+}
+
+fn names(statuses: &Statuses) -> String {
+    statuses.names().collect::<Vec<_>>().join(", ")
+}
+
+fn status_map(given: &config::StatusMap, statuses: &Statuses) -> Result<StatusMap, UsageError> {
     let table = match given {
         config::StatusMap::Common => return Ok(StatusMap::common()),
         config::StatusMap::Table(table) => table,
@@ -86,10 +111,15 @@ fn status_map(given: &config::StatusMap) -> Result<StatusMap, UsageError> {
     let mut map = StatusMap::new("status_map", false);
     for (word, meaning) in table {
         let meaning = meaning_of(meaning).filter(|meaning| *meaning != Meaning::Announced);
+        let meaning = meaning.filter(|meaning| match meaning {
+            Meaning::Status(status) => statuses.parse(status).is_some(),
+            Meaning::Announced | Meaning::NotTerminal => true,
+        });
         let Some(meaning) = meaning else {
             let says = format!(
-                "setting status_map: {} must lead to a status or to `not_terminal`",
-                Line(word)
+                "setting status_map: {} must lead to `not_terminal` or to a status ({})",
+                Line(word),
+                names(statuses)
             );
             return Err(UsageError(says));
         };
@@ -110,7 +140,12 @@ pub fn delivery(settings: &Settings) -> Result<Delivery, UsageError> {
         .filter(|shipped| shipped.text.contains("\necho = true"));
     let own = own.map(|shipped| shipped.name.to_owned());
     let echoing = own.chain(settings.intake.echoing.iter().cloned());
-    Delivery::new(members, echoing.collect()).map_err(|pointer| {
+    let mut members = members.to_vec();
+    if settings.intake.status_map.is_some() {
+        // `SUCCESS` and `Succeeded` are two words for one end.
+        members.push("/execution_result/outcome/native_state".to_owned());
+    }
+    Delivery::new(&members, echoing.collect()).map_err(|pointer| {
         UsageError(format!(
             "setting outcome.delivery_members: {} is not a pointer to a member that may differ",
             Line(&pointer)

@@ -57,7 +57,13 @@ impl Changes {
         let parts: Vec<String> = parts
             .into_iter()
             .filter(|(_, pointers)| !pointers.is_empty())
-            .map(|(what, pointers)| format!("{what} {}", pointers.join(", ")))
+            .map(|(what, pointers)| {
+                let named = pointers.iter().map(|pointer| match pointer.as_str() {
+                    "" => "the document",
+                    pointer => pointer,
+                });
+                format!("{what} {}", named.collect::<Vec<_>>().join(", "))
+            })
             .collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
@@ -86,7 +92,7 @@ impl<'a> Receipt<'a> {
     }
 
     /// The receipt for a task that has not ended: nothing is recorded.
-    pub fn not_terminal(task_id: Option<&'a str>, word: &str) -> Receipt<'a> {
+    pub fn not_terminal(task_id: Option<&'a str>, reason: &str) -> Receipt<'a> {
         Receipt {
             schema: SCHEMA,
             file: None,
@@ -98,7 +104,7 @@ impl<'a> Receipt<'a> {
             reference: None,
             signature: None,
             cause: None,
-            reason: Some(format!("the state {word} is not terminal")),
+            reason: Some(reason.to_owned()),
             retry: false,
             record: "",
             repaired: &[],

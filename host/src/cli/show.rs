@@ -109,8 +109,12 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
 }
 
 fn parse_id(text: &str) -> Result<TaskId, UsageError> {
-    TaskId::parse(text)
-        .map_err(|rule| UsageError(format!("{} is not a task id: it {rule}", Line(text))))
+    TaskId::parse(text).map_err(|rule| {
+        UsageError(format!(
+            "{} is not a task id: it {rule}; --source-id finds a task by the id of another system",
+            Line(text)
+        ))
+    })
 }
 
 /// How many attempts in a row may be missing: a system may report only the last ones.

@@ -253,13 +253,15 @@ fn explain(text: &str, error: &serde_json::Error) -> String {
     let place = format!("(line {}, column {})", error.line(), error.column());
     if is_not_a_number(text, error) {
         return format!(
-            "must not hold NaN or Infinity: JSON has no such numbers, and the setting outcome.non_finite takes none {place}"
+            "must not hold NaN or Infinity: JSON has no such numbers; set outcome.non_finite to null or string to take them {place}"
         );
     }
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
     match message {
-        "number out of range" => format!("holds a number that is not finite as a double {place}"),
+        "number out of range" => format!(
+            "holds a number that is not finite as a double; set outcome.non_finite to null or string to take it {place}"
+        ),
         "lone leading surrogate in hex escape" | "unexpected end of hex escape" => {
             format!("holds a lone surrogate {place}")
         }

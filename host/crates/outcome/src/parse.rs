@@ -237,7 +237,7 @@ impl Fields {
             self.report(
                 place,
                 format!(
-                    "is not a known status ({})",
+                    "is not a known status ({}); the setting status_map maps other words",
                     statuses.names().collect::<Vec<_>>().join(", ")
                 ),
             );

@@ -175,7 +175,7 @@ fn read_one(
     sender: &SyncSender<Event>,
 ) -> io::Result<()> {
     let door = &reading.door;
-    let mut splitter = Splitter::new(door.accept_max_bytes.max(door.limits.max_bytes));
+    let mut splitter = Splitter::new(door.most_bytes());
     let mut chunk = vec![0; CHUNK];
     loop {
         let length = match input.read(&mut chunk) {

@@ -16,7 +16,7 @@ use std::sync::mpsc::Receiver;
 
 use intake::{Taken, TakenKind};
 
-use super::commit::print_policy_log;
+use super::commit::{BEGUN, print_policy_log};
 use super::exit::{Exit, UsageError, cannot_read};
 use super::intake::IntakeFlags;
 use super::output::{Output, warn};
@@ -189,7 +189,7 @@ enum PendingAnswer {
     /// The task has not ended.
     NotTerminal {
         task_id: Option<String>,
-        word: String,
+        reason: String,
     },
 }
 
@@ -304,12 +304,13 @@ impl Ingest<'_> {
                     TakenKind::Refused {
                         task_id, rejection, ..
                     } => PendingAnswer::Ready(Answer::refused(task_id, rejection.violations)),
-                    TakenKind::NotTerminal { task_id, word } => {
-                        PendingAnswer::NotTerminal { task_id, word }
-                    }
+                    TakenKind::NotTerminal { task_id, word } => PendingAnswer::NotTerminal {
+                        task_id,
+                        reason: format!("the state {word} is not terminal"),
+                    },
                     TakenKind::Announced(_) => PendingAnswer::NotTerminal {
                         task_id: None,
-                        word: "of a task that has begun".to_owned(),
+                        reason: BEGUN.to_owned(),
                     },
                     TakenKind::Skipped => return self.report.skip(),
                 }
@@ -368,9 +369,9 @@ impl Ingest<'_> {
         };
         let answer = match answer {
             PendingAnswer::Ready(answer) => answer,
-            PendingAnswer::NotTerminal { task_id, word } => {
+            PendingAnswer::NotTerminal { task_id, reason } => {
                 self.report
-                    .not_terminal(task_id.as_deref(), &word, origin, self.output)?;
+                    .not_terminal(task_id.as_deref(), &reason, origin, self.output)?;
                 return Ok(());
             }
             PendingAnswer::Pending(pending) => {

@@ -109,6 +109,10 @@ impl IngestReport {
         receipts: Option<&Path>,
         inputs: &[PathBuf],
     ) -> Result<IngestReport> {
+        if rejects == Some(Path::new("-")) {
+            let problem = "--rejects needs a file: `-` is not one; --receipts - has every answer";
+            return Err(UsageError(problem.into()).into());
+        }
         let rejects = rejects
             .map(|path| JsonLinesFile::create(path, inputs))
             .transpose()?;
@@ -182,12 +186,12 @@ impl IngestReport {
     pub fn not_terminal(
         &mut self,
         task_id: Option<&str>,
-        word: &str,
+        reason: &str,
         origin: LineOrigin<'_>,
         output: &mut Output,
     ) -> Result<()> {
         self.tally.not_terminal += 1;
-        let receipt = Receipt::not_terminal(task_id, word);
+        let receipt = Receipt::not_terminal(task_id, reason);
         let receipt = receipt.at(origin.file, origin.line).changed(origin.changes);
         match &mut self.receipts {
             Receipts::None => Ok(()),

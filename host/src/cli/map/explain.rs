@@ -51,7 +51,7 @@ struct Field<'a> {
 
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
-    let map = find(&args.map)?;
+    let map = find(&args.map, session)?;
     let path = &args.sample;
     let text =
         std::fs::read_to_string(path).map_err(|error| cannot_read("the sample", path, error))?;

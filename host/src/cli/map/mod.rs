@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::exit::Exit;
-use super::intake::{load, named};
+use super::intake::{check_statuses, load, named};
 use super::session::Session;
+use crate::config::Settings;
 use intake::Map;
 
 /// Try maps for documents of other systems
@@ -42,12 +43,16 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
 }
 
 /// The map in this file, or with this name if there is no such file.
-fn find(map: &Path) -> Result<Map> {
+fn find(map: &Path, session: &Session) -> Result<Map> {
     let name = map.to_string_lossy();
     let is_name = !name.contains(['/', '.']) && !map.exists();
     match is_name {
         true => Ok(named(&name)?),
-        false => load(map),
+        false => {
+            let loaded = load(map)?;
+            check_statuses(&loaded, &name, &session.settings(Settings::default())?)?;
+            Ok(loaded)
+        }
     }
 }
 

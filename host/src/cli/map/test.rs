@@ -39,7 +39,7 @@ struct Report<'a> {
 
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
-    let map = find(&args.map)?;
+    let map = find(&args.map, session)?;
     let own = shipped()
         .iter()
         .find(|shipped| shipped.name == args.map.as_os_str() && !args.map.exists());

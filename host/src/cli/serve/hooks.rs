@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::cli::exit::{UsageError, cannot_read};
-use crate::cli::intake::{load, named};
+use crate::cli::intake::{check_statuses, load, named};
 use crate::config::{HookScheme, HookSettings, Settings};
 use crate::http::{Hook, Scheme};
 
@@ -17,14 +17,18 @@ use crate::http::{Hook, Scheme};
 pub fn hooks(settings: &Settings) -> Result<BTreeMap<String, Hook>> {
     let hooks = settings.hooks.iter();
     hooks
-        .map(|(name, given)| Ok((name.clone(), hook(name, given)?)))
+        .map(|(name, given)| Ok((name.clone(), hook(name, given, settings)?)))
         .collect()
 }
 
-fn hook(name: &str, given: &HookSettings) -> Result<Hook> {
+fn hook(name: &str, given: &HookSettings, settings: &Settings) -> Result<Hook> {
     let map = match given.map.as_deref() {
         None => None,
-        Some(map) if map.contains(['.', '/']) => Some(Arc::new(load(Path::new(map))?)),
+        Some(path) if path.contains(['.', '/']) => {
+            let map = load(Path::new(path))?;
+            check_statuses(&map, path, settings)?;
+            Some(Arc::new(map))
+        }
         Some(map) => Some(Arc::new(named(map)?)),
     };
     let path = &given.secret_file;
