@@ -234,3 +234,33 @@ fn messages_name_what_to_do() {
     let ran = machine.run_with_input(&["-C", "repo", "commit", "-"], outcome("a", "failed"));
     assert_eq!(ran.exit, Some(2), "{ran:?}");
 }
+
+#[test]
+fn an_element_of_an_array_is_named_by_its_index_and_a_task_that_has_begun_is_counted_apart() {
+    let machine = Machine::with_repository();
+    let text = r#"[{"task_id":"a","status":"completed"},{"task_id":"b"},{"status":"failed"}]"#;
+    let args = ["-C", "repo", "ingest", "--receipts", "receipts"];
+    let ran = machine.run_with_input(&args, text);
+    assert!(
+        ran.err.contains("-:1: refused: /1: /status: is missing"),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err.contains("-:1: refused: /2: /task_id: is missing"),
+        "{}",
+        ran.err
+    );
+    let receipts = std::fs::read_to_string(machine.path("receipts")).unwrap();
+    assert!(
+        receipts
+            .lines()
+            .nth(1)
+            .unwrap()
+            .contains("\"record\":\"/1\""),
+        "{receipts}"
+    );
+    let start = json!({"eventType": "START", "run": {"runId": "r-1"}, "job": {"name": "j"}});
+    let ran = ingest(&machine, "openlineage", &json!([start]));
+    assert_eq!(ran.object()["announced"], 1, "{ran:?}");
+}

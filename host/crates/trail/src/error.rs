@@ -157,7 +157,7 @@ pub enum TrailError {
     Collision,
     /// The task's id differs from a recorded one only by case.
     #[error(
-        "task id differs only by case from the recorded `{0}`, and file systems that ignore case cannot hold both"
+        "task id differs only by case from the recorded `{0}`, and file systems that ignore case cannot hold both; report it under another id"
     )]
     CaseCollision(String),
     /// The trail has changed since the policy read it: the caller must decide again.

@@ -9,6 +9,8 @@ pub(super) struct Documents {
     max_bytes: usize,
     state: State,
     is_first: bool,
+    /// How many elements of the current array are complete.
+    elements: u64,
 }
 
 enum State {
@@ -40,6 +42,7 @@ impl Documents {
             max_bytes,
             state: State::Lines,
             is_first: true,
+            elements: 0,
         }
     }
 
@@ -56,6 +59,7 @@ impl Documents {
                 } else if let Some(rest) = text.strip_prefix(b"[") {
                     let rest = rest.to_vec();
                     self.state = State::Array(Part::default());
+                    self.elements = 0;
                     self.elements(line.number, &rest, documents);
                 } else if text.starts_with(b"{") && matches!(text, [.., b'{' | b'[' | b',']) {
                     let mut part = Part::default();
@@ -116,7 +120,11 @@ impl Documents {
                     from = at + 1;
                     let element = std::mem::take(part);
                     if !element.is_blank() {
-                        documents.push(element.into_line());
+                        documents.push(Line {
+                            element: Some(self.elements),
+                            ..element.into_line()
+                        });
+                        self.elements += 1;
                     }
                     if *byte == b']' {
                         self.state = State::Lines;
@@ -124,6 +132,7 @@ impl Documents {
                             number,
                             text: text[from..].to_vec(),
                             too_long: false,
+                            element: None,
                         };
                         if !rest.text.trim_ascii().is_empty() {
                             self.push(rest, documents);
@@ -215,6 +224,7 @@ impl Part {
             number: self.number,
             text,
             too_long: self.too_long,
+            element: None,
         }
     }
 }

@@ -52,6 +52,8 @@ pub struct Line {
     pub text: Vec<u8>,
     /// Whether the line is longer than the limit.
     pub too_long: bool,
+    /// The index of the document in an array, if it is an element of one.
+    pub element: Option<u64>,
 }
 
 /// One record: a line as the door has taken it in. A line of another system may hold several, or none.
@@ -59,6 +61,8 @@ pub struct Line {
 pub struct Record {
     /// The number of the line.
     pub number: u64,
+    /// The index in an array, if it is an element of one.
+    pub element: Option<u64>,
     /// How many bytes were read for it.
     pub bytes: usize,
     /// The line, if it may have to be written as a reject.
@@ -85,6 +89,7 @@ impl Reading {
             let task_id = TaskOutcome::recover_task_id(&line.text);
             return vec![Record {
                 number: line.number,
+                element: line.element,
                 bytes,
                 line: None,
                 taken: None,
@@ -95,6 +100,7 @@ impl Reading {
         let taken = self.door.take(line.text);
         let records = taken.into_iter().enumerate().map(|(index, taken)| Record {
             number: line.number,
+            element: line.element,
             // The whole line counts once.
             bytes: if index == 0 { bytes } else { 0 },
             line: kept.clone(),
@@ -270,6 +276,7 @@ impl Splitter {
                 number: self.number,
                 text,
                 too_long: self.too_long,
+                element: None,
             };
             self.documents.push(line, lines);
         }
@@ -298,6 +305,7 @@ mod tests {
                 number: *number,
                 text: text.as_bytes().to_vec(),
                 too_long: *too_long,
+                element: None,
             })
             .collect();
         for size in [1, 2, 3, 7, 1 << 20] {

@@ -176,6 +176,7 @@ struct Ingest<'a> {
 struct PendingLine {
     source: usize,
     number: u64,
+    element: Option<u64>,
     bytes: usize,
     /// The line, if it may have to be written as a reject.
     document: Option<Vec<u8>>,
@@ -190,6 +191,7 @@ enum PendingAnswer {
     NotTerminal {
         task_id: Option<String>,
         reason: String,
+        has_begun: bool,
     },
 }
 
@@ -280,6 +282,7 @@ impl Ingest<'_> {
     fn submit(&mut self, source: usize, record: Record) {
         let Record {
             number,
+            element,
             bytes,
             line,
             taken,
@@ -307,18 +310,24 @@ impl Ingest<'_> {
                     TakenKind::NotTerminal { task_id, word } => PendingAnswer::NotTerminal {
                         task_id,
                         reason: format!("the state {word} is not terminal"),
+                        has_begun: false,
                     },
                     TakenKind::Announced(_) => PendingAnswer::NotTerminal {
                         task_id: None,
                         reason: BEGUN.to_owned(),
+                        has_begun: true,
                     },
                     TakenKind::Skipped => return self.report.skip(),
                 }
             }
         };
+        if let Some(element) = element {
+            changes.record.insert_str(0, &format!("/{element}"));
+        }
         self.window.push_back(PendingLine {
             source,
             number,
+            element,
             bytes: in_flight,
             document: line,
             changes,
@@ -355,6 +364,7 @@ impl Ingest<'_> {
         let PendingLine {
             source,
             number,
+            element,
             bytes,
             document,
             changes,
@@ -369,7 +379,12 @@ impl Ingest<'_> {
         };
         let answer = match answer {
             PendingAnswer::Ready(answer) => answer,
-            PendingAnswer::NotTerminal { task_id, reason } => {
+            PendingAnswer::NotTerminal {
+                task_id,
+                reason,
+                has_begun,
+            } => {
+                self.report.count_unfinished(has_begun);
                 self.report
                     .not_terminal(task_id.as_deref(), &reason, origin, self.output)?;
                 return Ok(());
@@ -393,9 +408,11 @@ impl Ingest<'_> {
                     let reason =
                         reason(&answer).unwrap_or_else(|| "no reason was given".to_owned());
                     let word = super::receipt::result(answer.result);
+                    let element = element.map(|index| format!("/{index}: "));
                     self.output.note(format_args!(
-                        "{}:{number}: {word}: {}",
+                        "{}:{number}: {word}: {}{}",
                         text::Line(file),
+                        element.unwrap_or_default(),
                         text::Line(&reason)
                     ));
                 }

@@ -53,6 +53,8 @@ struct Tally {
     unsigned: u64,
     /// How many records are about tasks that have not ended.
     not_terminal: u64,
+    /// How many records are about tasks that have just begun.
+    announced: u64,
     /// How many records the map does not take.
     skipped: u64,
     /// How many documents were repaired or shortened.
@@ -86,6 +88,9 @@ struct Summary {
     /// How many records are about tasks that have not ended: nothing is recorded of them.
     #[serde(skip_serializing_if = "is_zero")]
     not_terminal: u64,
+    /// How many records are about tasks that have just begun: nothing is recorded of them.
+    #[serde(skip_serializing_if = "is_zero")]
+    announced: u64,
     /// How many records the map does not take.
     #[serde(skip_serializing_if = "is_zero")]
     skipped: u64,
@@ -182,7 +187,15 @@ impl IngestReport {
         self.tally.skipped += 1;
     }
 
-    /// Counts a task that has not ended, and writes its receipt.
+    /// Counts a task that has not ended: one that has just begun, or one in another state.
+    pub fn count_unfinished(&mut self, has_begun: bool) {
+        match has_begun {
+            true => self.tally.announced += 1,
+            false => self.tally.not_terminal += 1,
+        }
+    }
+
+    /// Writes the receipt for a task that has not ended.
     pub fn not_terminal(
         &mut self,
         task_id: Option<&str>,
@@ -190,7 +203,6 @@ impl IngestReport {
         origin: LineOrigin<'_>,
         output: &mut Output,
     ) -> Result<()> {
-        self.tally.not_terminal += 1;
         let receipt = Receipt::not_terminal(task_id, reason);
         let receipt = receipt.at(origin.file, origin.line).changed(origin.changes);
         match &mut self.receipts {
@@ -263,6 +275,7 @@ impl IngestReport {
             unavailable,
             unsigned,
             not_terminal,
+            announced,
             skipped,
             changed,
         } = self.tally;
@@ -276,6 +289,7 @@ impl IngestReport {
                 unavailable,
                 unsigned,
                 not_terminal,
+                announced,
                 skipped,
                 changed,
                 seconds,
@@ -296,6 +310,7 @@ impl IngestReport {
             (unavailable, "unavailable"),
             (unsigned, "of them unsigned"),
             (not_terminal, "not terminal"),
+            (announced, "just begun"),
             (skipped, "skipped"),
             (changed, "repaired or shortened"),
         ];

@@ -81,7 +81,24 @@ impl Pointer {
 
     /// Whether it leads anywhere, even if only to `null`.
     pub(super) fn leads_somewhere(&self, source: &Source<'_>) -> bool {
-        !self.all(source).is_empty()
+        // Most pointers name a member of the record, and its members are known already.
+        let [Step::Name(name), rest @ ..] = self.steps.as_slice() else {
+            return !self.all(source).is_empty();
+        };
+        let members = match self.of_document {
+            true => &*source.top,
+            false => &source.members,
+        };
+        match members.iter().find(|(known, _)| known == name) {
+            None if self.start(source).starts_with('{') => false,
+            None => !self.all(source).is_empty(),
+            Some(_) if rest.is_empty() => true,
+            Some((_, value)) => {
+                let mut found = Vec::new();
+                collect(value, rest, String::new(), &mut found);
+                !found.is_empty()
+            }
+        }
     }
 
     /// The first value that it leads to. `null` counts as nothing.

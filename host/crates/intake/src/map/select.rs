@@ -87,10 +87,11 @@ impl Map {
             if !selected.value.starts_with('{') {
                 return refused(place, "a record must be an object".to_owned());
             }
+            let is_whole = selected.place.is_empty();
             let taking = selected.by.iter().find(|map| map.fits(&source));
             let mut origins = wants_origins.then(|| Origins::new(prefix, &place));
             let kind = match taking {
-                Some(map) => match map.missing_of(&self.source, &source) {
+                Some(map) => match map.missing_of(&self.source, &source, is_whole) {
                     Some(message) => return refused(place, message),
                     None if map.skips => ItemKind::Skipped,
                     None if map.refuses.is_some() => {
@@ -103,7 +104,7 @@ impl Map {
                     let missing = selected
                         .by
                         .iter()
-                        .map(|map| map.missing_of(&self.source, &source));
+                        .map(|map| map.missing_of(&self.source, &source, is_whole));
                     match missing.collect::<Option<Vec<_>>>() {
                         Some(mut messages) if !messages.is_empty() => {
                             return refused(place, messages.swap_remove(0));
@@ -157,7 +158,7 @@ impl RecordMap {
     }
 
     /// Why the record is not one of the system: members that it must have are not there.
-    fn missing_of(&self, source: &str, record: &Source<'_>) -> Option<String> {
+    fn missing_of(&self, source: &str, record: &Source<'_>, is_whole: bool) -> Option<String> {
         let is_missing = |alternatives: &&Vec<Pointer>| {
             !alternatives
                 .iter()
@@ -185,7 +186,6 @@ impl RecordMap {
             [] => String::new(),
             some => format!(", and no records at {}", some.join(" or ")),
         };
-        let is_whole = self.at.iter().any(|at| at.written.is_empty());
         Some(format!(
             "is no record of the map `{source}`: it has no {}{}",
             missing.join(", no "),
