@@ -8,11 +8,13 @@ pub mod ids;
 pub mod map;
 mod object;
 mod report;
+mod source_ids;
 mod time;
 pub mod treat;
 pub mod words;
 
-pub use door::{ACCEPT_MAX_BYTES, Door, Taken, TakenKind, candidates, source_id_of};
+pub use door::{ACCEPT_MAX_BYTES, Door, Taken, TakenKind};
 pub use map::Map;
 pub use object::Object;
 pub use report::{NoReport, Report, listed_id};
+pub use source_ids::{candidates, source_id_of};
