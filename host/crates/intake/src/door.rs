@@ -233,6 +233,7 @@ impl Door {
             };
             // Texts of the sender's document, where those of the outcome were short enough.
             if shortened.is_empty() {
+                let below = format!("{}/", item.place);
                 let is_within = |pointer: &&String| pointer.starts_with(&below);
                 shortened = treated
                     .shortened

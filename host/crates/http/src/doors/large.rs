@@ -19,7 +19,7 @@ pub async fn shorten(
     most: usize,
 ) -> Result<Treated, Problem> {
     let limits = app.limits.now();
-    let accepted = limits.door.accept_max_bytes.saturating_add(limits.body);
+    let accepted = limits.door.most_bytes();
     let mut treatment = Treatment::new(rules);
     read(app, beginning, accepted, |part| {
         treatment.push(part);

@@ -67,11 +67,7 @@ pub async fn read(app: &App, request: Request, is_mapped: bool) -> Result<Sent, 
     };
     let accepted = match shape {
         // A text of the greatest size, and what is around it.
-        Shape::Json => limits
-            .door
-            .accept_max_bytes
-            .saturating_add(limits.body)
-            .max(most),
+        Shape::Json => limits.door.most_bytes().max(most),
         Shape::Lines | Shape::Event | Shape::Events => most,
     };
     let reading = async {
