@@ -51,7 +51,7 @@ export type WorkResult = {
 
 /** The receipt of a submission that is durable in the store. */
 export type Receipt = Standing & {
-  /** The submission is durable in the store, and so is certain to be committed, kept as a conflict or refused by the policy. Always true. */
+  /** The submission is durable in the store, and so is certain to be committed, kept as a conflict or refused by the policy. False only beside a problem: the document was refused, and is kept as such. */
   accepted: boolean;
   /** An earlier submission that finished the task seems to differ. The policy decides. */
   differs: boolean;
@@ -62,6 +62,8 @@ export type Receipt = Standing & {
   schema: number;
   /** The submission's number among all submissions. */
   sequence: number;
+  /** Pointers to texts that were shortened. */
+  shortened?: Array<string>;
   /** The task's id. */
   task_id: string;
 };
