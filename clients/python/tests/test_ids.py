@@ -14,7 +14,7 @@ BIN = os.environ.get("BIN", "chiffon-audit")
 ORIGINALS = [
     "a", "deploy-42.2", "a:b", "a/b", "A-B", "a-b", "...", "日本", "-9jtiNIXfCs6", "folder/job#12", "nightly build", "com1.x",
     "com10", "x.lock", "a..b", "a.", "chiffon-audit.end", "x" * 128, "x" * 129, "é" * 2048, "ends-", "_x", "tab\tnew\nline", "A--//--B",
-    "x-86e81884c41849bf6605339e5fe49e71951265d0", "half \ud83d", "\U0001f600",
+    "x-86e81884c41849bf6605339e5fe49e71951265d0", "\U0001f600",
 ]  # fmt: skip
 
 MAP = """
@@ -48,7 +48,7 @@ class IdsTest(unittest.TestCase):
         self.assertEqual({task_id("quartz", original, attempt) for original, attempt in cases}, recorded)
 
     def test_ids_that_cannot_be_encoded_are_refused(self) -> None:
-        for original in ("", "x" * 4097):
+        for original in ("", "x" * 4097, "half \ud83d"):
             with self.assertRaises(ValueError):
                 task_id("quartz", original)
 

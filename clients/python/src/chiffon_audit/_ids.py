@@ -23,23 +23,25 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.ASCII)
 
 
 def task_id(source: str, source_id: str, attempt: int = 1) -> str:
-    """The task id for another system's id. An attempt after the first has a separate id.
+    """The task id for another system's id. An attempt other than the first, 1, has a separate id.
 
-    Raises `ValueError` if the id is empty or longer than 4096 bytes.
+    Raises `ValueError` if the id is empty, longer than 4096 bytes, or holds half a surrogate pair: it does not identify the task any
+    more, and the service refuses it, too.
     """
-    # The service repairs half a surrogate pair in the same way.
-    original = re.sub("[\ud800-\udfff]", "\ufffd", source_id)
+    original = source_id
+    if re.search("[\ud800-\udfff]", original):
+        raise ValueError("the task's id must not hold a lone surrogate")
     if not original:
         raise ValueError("the task's id must not be empty")
     if len(original.encode()) > MAX_ORIGINAL:
         raise ValueError("the task's id must be at most 4096 bytes long")
-    if attempt <= 1 and _stays(original):
+    if attempt == 1 and _stays(original):
         return original
     digest = hashlib.sha256()
     for text in (source.encode(), original.encode()):
         digest.update(len(text).to_bytes(8, "big") + text)
     slug = _slug(original)
-    if attempt > 1:
+    if attempt != 1:
         digest.update((8).to_bytes(8, "big") + min(attempt, MAX_ATTEMPT).to_bytes(8, "big"))
         slug += f".{attempt}"
     return f"{slug}-{digest.hexdigest()[:DIGITS]}"
