@@ -12,7 +12,7 @@ from chiffon_audit import task_id
 BIN = os.environ.get("BIN", "chiffon-audit")
 
 ORIGINALS = [
-    "a", "deploy-42.2", "a:b", "a/b", "A-B", "a-b", "...", "日本", "-9jtiNIXfCs6", "folder/job#12", "nightly build", "com1.x",
+    "a", "deploy-42.2", "a:b", "a/b", "A-B", "a-b", "...", "日本", "-9jtiNIXfCs6", "folder/job#12", "nightly build", "com1.x", "nul", "CON",
     "com10", "x.lock", "a..b", "a.", "chiffon-audit.end", "x" * 128, "x" * 129, "é" * 2048, "ends-", "_x", "tab\tnew\nline", "A--//--B",
     "x-86e81884c41849bf6605339e5fe49e71951265d0", "\U0001f600",
 ]  # fmt: skip
@@ -32,7 +32,7 @@ class IdsTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             map_file, sample = Path(directory, "quartz.toml"), Path(directory, "sample.ndjson")
             map_file.write_text(MAP)
-            cases = [(original, attempt) for original in ORIGINALS for attempt in (0, 1, 2, 17)] + [("nul", 1)]
+            cases = [(original, attempt) for original in ORIGINALS for attempt in (0, 1, 2, 17)]
             records = [{"id": original, "try": attempt, "state": "ok"} for original, attempt in cases]
             sample.write_text("".join(json.dumps(record) + "\n" for record in records))
             environment = {**os.environ, "HOME": directory}

@@ -44,7 +44,8 @@ def task_id(source: str, source_id: str, attempt: int = 1) -> str:
     if attempt != 1:
         digest.update((8).to_bytes(8, "big") + min(attempt, MAX_ATTEMPT).to_bytes(8, "big"))
         slug += f".{attempt}"
-    return f"{slug}-{digest.hexdigest()[:DIGITS]}"
+    encoded = f"{slug}-{digest.hexdigest()[:DIGITS]}"
+    return f"id-{encoded}" if _DEVICE.fullmatch(encoded) else encoded
 
 
 def _stays(original: str) -> bool:

@@ -55,7 +55,8 @@ pub fn encode(source: &str, original: &str, attempt: u64) -> Result<TaskId, &'st
     for byte in &digest.finalize()[..DIGITS / 2] {
         let _ = write!(slug, "{byte:02x}");
     }
-    TaskId::parse(&slug)
+    // `nul.2-…` would be the name of a device on Windows.
+    TaskId::parse(&slug).or_else(|_| TaskId::parse(&format!("id-{slug}")))
 }
 
 /// The id itself, if it needs no encoding.
@@ -180,6 +181,15 @@ mod tests {
         assert!(second.as_str().starts_with("etl.2-"), "{second}");
         assert_ne!(second, encode("airflow", "etl", 3).unwrap());
         assert_ne!(first, encode("airflow", "etl", 0).unwrap());
+    }
+
+    #[test]
+    fn attempts_of_a_task_with_the_name_of_a_device_have_an_id() {
+        for original in ["nul", "CON", "com1.log"] {
+            let second = encode("", original, 2).unwrap();
+            assert!(second.as_str().starts_with("id-"), "{second}");
+        }
+        assert!(id("nul").starts_with("nul-"));
     }
 
     #[test]
