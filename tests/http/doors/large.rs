@@ -85,3 +85,52 @@ fn large_documents_are_shortened_however_they_are_sent() {
     assert_eq!(lineage.status, 200, "{lineage:?}");
     assert_eq!(host.entries(), 5);
 }
+
+#[test]
+fn very_many_records_and_words_without_end_are_refused_within_bounds() {
+    let host = Host::new();
+    let many = gzip(&b"1\n".repeat(4 << 20));
+    let lines = host.send(
+        "/api/v1/outcomes",
+        &[LINES, "Content-Encoding: gzip"],
+        &many,
+    );
+    assert_eq!(lines.status, 413, "{}", lines.head);
+    let array = format!("[{}1]", "1,".repeat(500_000));
+    let of_lineage = host.send("/api/v1/lineage", &[JSON], array.as_bytes());
+    assert_eq!(of_lineage.status, 413, "{}", of_lineage.head);
+    let batch = ["Content-Type: application/cloudevents-batch+json"];
+    let of_events = host.send("/api/v1/cloudevents", &batch, array.as_bytes());
+    assert_eq!(of_events.status, 413, "{}", of_events.head);
+    let array = format!("[{}1]", "1,".repeat(15_000));
+    let refused = host.send("/api/v1/lineage", &[JSON], array.as_bytes());
+    assert_eq!(refused.status, 207, "{}", refused.head);
+    let word = host.send("/api/v1/outcomes", &[JSON], "1".repeat(8 << 20).as_bytes());
+    assert_eq!(word.status, 413, "{}", word.head);
+    host.commit("after", "completed");
+}
+
+#[test]
+fn one_bad_event_of_a_batch_does_not_take_the_others_with_it() {
+    let host = Host::new();
+    let good = event(
+        "chiffon.audit.outcome.v1",
+        &json!({"task_id": "a", "status": "failed"}),
+    );
+    let mut bad = good.clone();
+    bad["specversion"] = json!("0.3");
+    let batch = ["Content-Type: application/cloudevents-batch+json"];
+    let body = json!([bad, good]).to_string();
+    let mixed = host.send(
+        "/api/v1/cloudevents?wait=committed",
+        &batch,
+        body.as_bytes(),
+    );
+    assert_eq!(mixed.status, 207, "{mixed:?}");
+    let mixed = mixed.json();
+    assert_eq!(
+        (&mixed["accepted"], &mixed["failed"]),
+        (&json!(1), &json!(1)),
+        "{mixed}"
+    );
+}

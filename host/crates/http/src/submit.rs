@@ -5,6 +5,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use axum::extract::{Extension, FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
@@ -36,11 +38,12 @@ pub async fn work_result(
     State(app): State<Arc<App>>,
     Extension(origin): Extension<Origin>,
     ResultQuery(asked): ResultQuery,
-    sent: Sent,
+    mut sent: Sent,
 ) -> Result<Response, Problem> {
     let Asked {
         wait, encodes_ids, ..
     } = asked?;
+    let _held = sent.held.take();
     let report = match take(&app, sent, encodes_ids, |door| door)? {
         Ok(report) => report,
         Err(NoReport::NotTerminal(word)) => {
@@ -165,6 +168,8 @@ pub struct Planned {
 #[derive(Clone, Copy, Default)]
 pub struct Wait {
     most: Option<Duration>,
+    /// When the wait is over, however many outcomes the request has.
+    until: Option<Instant>,
     preferred: bool,
 }
 
@@ -273,6 +278,7 @@ impl Wait {
             wait.most = Some(Duration::from_secs(seconds).min(limits.wait_most));
             wait.preferred = true;
         }
+        wait.until = wait.most.map(|most| Instant::now() + most);
         Ok((wait, others))
     }
 
@@ -298,7 +304,7 @@ impl Wait {
 /// The state of an accepted submission, once it is closed or the wait is over.
 pub async fn settled(app: &App, wait: Wait, receipt: &Receipt) -> store::State {
     let mut state = receipt.state.clone();
-    if let Some(most) = wait.most
+    if let Some(until) = wait.until
         && matches!(state, store::State::Pending { .. })
     {
         tokio::select! {
@@ -307,7 +313,7 @@ pub async fn settled(app: &App, wait: Wait, receipt: &Receipt) -> store::State {
                 // The outcome is accepted, and its state can be requested later.
                 Err(error) => tracing::warn!(%error, "the state of a submission is unknown"),
             },
-            () = tokio::time::sleep(most) => {}
+            () = tokio::time::sleep_until(until) => {}
             () = app.closing() => {}
         }
     }

@@ -221,12 +221,13 @@ impl Door {
                 ItemKind::Skipped => TakenKind::Skipped,
                 ItemKind::Refused {
                     source_id,
+                    record,
                     violation,
                 } => TakenKind::Refused {
                     listed_as: source_id
                         .as_deref()
                         .and_then(|id| ids::encode(&map.source, id, 1).ok()),
-                    document: record_at(text, &item.place).map(|record| record.into()),
+                    document: record.map(String::into_bytes),
                     task_id: source_id,
                     rejection: violation.into(),
                 },
@@ -421,23 +422,6 @@ fn document_text<'a>(document: &'a [u8], limits: &Limits) -> Result<&'a str, Vio
     }
     json::validate(text, limits.max_depth)?;
     Ok(text)
-}
-
-/// The value at a place of a document, as it is written.
-fn record_at<'a>(document: &'a str, place: &str) -> Option<&'a str> {
-    place
-        .split('/')
-        .skip(1)
-        .try_fold(document.trim(), |value, token| {
-            if value.starts_with('[') {
-                let elements = json::elements(value).ok()?;
-                return elements.get(token.parse::<usize>().ok()?).copied();
-            }
-            let name = token.replace("~1", "/").replace("~0", "~");
-            let members = json::members(value).ok()?;
-            let found = members.into_iter().find(|(known, _)| *known == name)?;
-            Some(found.1)
-        })
 }
 
 fn without_mark(mut document: Vec<u8>) -> Vec<u8> {

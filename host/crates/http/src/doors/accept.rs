@@ -7,7 +7,8 @@ use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt as _};
 use intake::{Door, Taken, TakenKind, listed_id};
-use outcome::{Rejection, TaskId};
+use outcome::{Rejection, TaskId, Violation};
+use serde_json::value::RawValue;
 
 use super::answer::{Batch, DoorAnswer, respond};
 use super::maps;
@@ -48,7 +49,8 @@ pub async fn outcomes(
     request: Request,
 ) -> Result<Response, Problem> {
     let is_mapped = matches!(&asked, Ok(asked) if asked.from.is_some());
-    let sent = sent::read(&app, request, is_mapped).await?;
+    let mut sent = sent::read(&app, request, is_mapped).await?;
+    let _held = sent.held.take();
     let Asked {
         wait,
         encodes_ids,
@@ -79,6 +81,27 @@ pub struct Placed {
     taken: Taken,
 }
 
+impl Placed {
+    /// A record that is not what it has to be.
+    pub fn refused(message: String) -> Placed {
+        let rejection = Violation::of_document(message).into();
+        Placed {
+            line: None,
+            taken: Taken {
+                place: String::new(),
+                kind: TakenKind::Refused {
+                    task_id: None,
+                    listed_as: None,
+                    document: None,
+                    rejection,
+                },
+                repaired: Vec::new(),
+                shortened: Vec::new(),
+            },
+        }
+    }
+}
+
 /// Takes in a body.
 pub fn taken(door: &Door, sent: Sent) -> Result<Vec<Placed>, Problem> {
     let placed = |line| move |taken| Placed { line, taken };
@@ -89,11 +112,17 @@ pub fn taken(door: &Door, sent: Sent) -> Result<Vec<Placed>, Problem> {
             .map(placed(None))
             .collect());
     }
+    let is_array = sent.bytes.trim_ascii_start().starts_with(b"[");
+    if is_array && matches!(sent.shape, Shape::Json | Shape::Events) {
+        // Counted before anything is made of them.
+        check_count(elements(&sent.bytes)?.len())?;
+    }
     let mut all = Vec::new();
     match sent.shape {
         Shape::Lines => {
             for (index, line) in sent.bytes.split(|byte| *byte == b'\n').enumerate() {
                 if !line.trim_ascii().is_empty() {
+                    check_count(all.len())?;
                     all.extend(
                         door.take(line.to_vec())
                             .into_iter()
@@ -102,34 +131,39 @@ pub fn taken(door: &Door, sent: Sent) -> Result<Vec<Placed>, Problem> {
                 }
             }
         }
-        Shape::Json if door.map.is_none() && sent.bytes.trim_ascii_start().starts_with(b"[") => {
+        Shape::Json if door.map.is_none() && is_array => {
             for element in elements(&sent.bytes)? {
-                all.extend(door.take(element).into_iter().map(placed(None)));
+                all.extend(
+                    door.take(element.get().as_bytes().to_vec())
+                        .into_iter()
+                        .map(placed(None)),
+                );
             }
         }
         Shape::Json | Shape::Event | Shape::Events => {
             all.extend(door.take(sent.bytes.to_vec()).into_iter().map(placed(None)));
         }
     }
-    if all.len() > MAX_DOCUMENTS {
-        let detail = format!("at most {MAX_DOCUMENTS} documents are accepted in one request");
-        return Err(Problem::with_detail(Kind::TooLarge, detail));
-    }
+    check_count(all.len())?;
     Ok(all)
 }
 
+/// Whether one request may have this many documents.
+pub fn check_count(count: usize) -> Result<(), Problem> {
+    if count <= MAX_DOCUMENTS {
+        return Ok(());
+    }
+    let detail = format!("at most {MAX_DOCUMENTS} documents are accepted in one request");
+    Err(Problem::with_detail(Kind::TooLarge, detail))
+}
+
 /// The elements of an array of documents.
-pub fn elements(body: &[u8]) -> Result<Vec<Vec<u8>>, Problem> {
+pub fn elements(body: &[u8]) -> Result<Vec<&RawValue>, Problem> {
     let malformed = |detail: String| Problem::with_detail(Kind::Malformed, detail);
     let text =
         std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8".to_owned()))?;
     // Lone surrogates and the like are put right for each document.
-    let elements: Vec<&serde_json::value::RawValue> = serde_json::from_str(text)
-        .map_err(|error| malformed(format!("the array is not JSON: {error}")))?;
-    Ok(elements
-        .iter()
-        .map(|element| element.get().as_bytes().to_vec())
-        .collect())
+    serde_json::from_str(text).map_err(|error| malformed(format!("the array is not JSON: {error}")))
 }
 
 /// Takes in one document that was put together here.

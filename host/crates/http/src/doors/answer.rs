@@ -89,6 +89,11 @@ impl DoorAnswer {
         self
     }
 
+    /// Whether it could not be accepted now, through no fault of the sender.
+    pub fn is_server_error(&self) -> bool {
+        self.status.is_server_error()
+    }
+
     /// The result in one word, if it is not about a submission.
     pub fn result(&self) -> Option<&'static str> {
         match self.about {

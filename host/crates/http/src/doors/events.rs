@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use intake::{Door, Object};
 use serde_json::value::RawValue;
 
-use super::accept::{accept_all, elements, taken_one};
+use super::accept::{Placed, accept_all, check_count, elements, taken_one};
 use super::answer::{Batch, DoorAnswer, respond};
 use super::maps;
 use super::sent::{self, Sent, Shape, has};
@@ -47,7 +47,8 @@ pub async fn cloudevents(
         // A broker would send it again for ever.
         return Ok(respond(Shape::Json, vec![DoorAnswer::of("unmapped", None)]));
     }
-    let sent = sent::read(&app, Request::from_parts(parts, body), true).await?;
+    let mut sent = sent::read(&app, Request::from_parts(parts, body), true).await?;
+    let _held = sent.held.take();
     let wait = wait?;
     let door = Door {
         map: maps::named("cloudevents"),
@@ -58,9 +59,15 @@ pub async fn cloudevents(
         (Shape::Json, true) => taken_one(&door, structured(&sent)?),
         (Shape::Event, false) => taken_one(&door, checked(&sent.bytes)?),
         (Shape::Events, false) => {
+            let events = elements(&sent.bytes)?;
+            check_count(events.len())?;
             let mut records = Vec::new();
-            for event in elements(&sent.bytes)? {
-                records.extend(taken_one(&door, checked(&event)?));
+            for event in events {
+                records.extend(match checked(event.get().as_bytes()) {
+                    Ok(event) => taken_one(&door, event),
+                    // The others of the batch are taken.
+                    Err(problem) => vec![Placed::refused(problem.detail.unwrap_or_default())],
+                });
             }
             records
         }

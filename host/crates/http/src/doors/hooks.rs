@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use intake::{Door, Map};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::accept::{accept_all, taken};
@@ -74,15 +74,19 @@ pub struct Deliveries {
 struct Delivery {
     hook: String,
     id: String,
+    /// The SHA-256 of the body: not every scheme signs the id.
+    body: [u8; 32],
     status: StatusCode,
     answer: Bytes,
 }
 
 impl Deliveries {
-    fn find(&self, hook: &str, id: &str) -> Option<(StatusCode, Bytes)> {
+    fn find(&self, hook: &str, id: &str, body: &[u8; 32]) -> Option<(StatusCode, Bytes)> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut latest = kept.iter().rev();
-        let found = latest.find(|delivery| delivery.hook == hook && delivery.id == id)?;
+        let found = latest.find(|delivery| {
+            delivery.hook == hook && delivery.id == id && delivery.body == *body
+        })?;
         Some((found.status, found.answer.clone()))
     }
 
@@ -112,10 +116,12 @@ pub async fn hook(
     request: Request,
 ) -> Result<Response, Problem> {
     let found = app.limits.now().hooks.get(&name).cloned();
-    let headers = request.headers().clone();
-    let sent = sent::read(&app, request, true).await?;
+    // Before anything is read: who sends this has shown nothing yet.
     let hook = found
         .ok_or_else(|| Problem::with_detail(Kind::NotFound, "there is no hook with this name"))?;
+    let headers = request.headers().clone();
+    let mut sent = sent::read(&app, request, true).await?;
+    let _held = sent.held.take();
     if sent.treated.is_some() {
         let detail = "a signed body is at most 16 MiB, since it is checked as a whole";
         return Err(Problem::with_detail(Kind::TooLarge, detail));
@@ -123,7 +129,9 @@ pub async fn hook(
     let now = app.orchestrator.now();
     let id = verified(&hook, &headers, &sent.bytes, now)
         .map_err(|detail| Problem::with_detail(Kind::Unsigned, detail))?;
-    if let Some((status, body)) = id.as_deref().and_then(|id| app.deliveries.find(&name, id)) {
+    let digest: [u8; 32] = Sha256::digest(&sent.bytes).into();
+    let find = |id| app.deliveries.find(&name, id, &digest);
+    if let Some((status, body)) = id.as_deref().and_then(find) {
         return Ok((status, [(header::CONTENT_TYPE, "application/json")], body).into_response());
     }
     if let Some(reason) = not_wanted(&hook, &headers) {
@@ -139,10 +147,15 @@ pub async fn hook(
     let shape = sent.shape;
     let records = taken(&door, sent)?;
     let closed = accept_all(&app, &origin, Wait::default(), records, "skipped").await;
-    let response = respond(shape, closed);
+    // The sender must send it again: after any other answer it would not.
+    let is_down = closed.iter().any(DoorAnswer::is_server_error);
+    let mut response = respond(shape, closed);
+    if is_down {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
     match id {
         // What was not taken may be sent again under the same id, once the map or a setting is repaired.
-        Some(id) if is_taken(response.status()) => keep(&app, name, id, response).await,
+        Some(id) if is_taken(response.status()) => keep(&app, name, id, digest, response).await,
         _ => Ok(response),
     }
 }
@@ -164,6 +177,7 @@ async fn keep(
     app: &App,
     name: String,
     id: String,
+    digest: [u8; 32],
     response: Response,
 ) -> Result<Response, Problem> {
     let (parts, body) = response.into_parts();
@@ -173,6 +187,7 @@ async fn keep(
         app.deliveries.keep(Delivery {
             hook: name,
             id,
+            body: digest,
             status: parts.status,
             answer: body.clone(),
         });
@@ -208,8 +223,9 @@ fn verified(
                 .split(' ')
                 .filter_map(|signature| signature.strip_prefix("v1,"));
             let given = given.filter_map(|signature| STANDARD.decode(signature).ok());
-            let mut given = given.collect::<Vec<_>>().into_iter();
-            match given.any(|given| is_signed(&hook.secrets, &signed, &given)) {
+            // The body is hashed once for each secret, however many signatures are given.
+            let given: Vec<Vec<u8>> = given.take(MAX_SIGNATURES).collect();
+            match is_signed(&hook.secrets, &signed, &given) {
                 true => Ok(Some(id.to_owned())),
                 false => Err("the signature is not valid for this body"),
             }
@@ -217,7 +233,7 @@ fn verified(
         Scheme::GitHub => {
             let given = text("x-hub-signature-256").and_then(|given| given.strip_prefix("sha256="));
             let given = given.and_then(unhex).ok_or("send `X-Hub-Signature-256`")?;
-            match is_signed(&hook.secrets, body, &given) {
+            match is_signed(&hook.secrets, body, &[given]) {
                 true => Ok(text("x-github-delivery").map(str::to_owned)),
                 false => Err("the signature is not valid for this body"),
             }
@@ -237,13 +253,18 @@ fn verified(
     }
 }
 
-fn is_signed(secrets: &[Vec<u8>], signed: &[u8], given: &[u8]) -> bool {
+/// The most signatures of a request that are looked at: one for each secret, while secrets are replaced.
+const MAX_SIGNATURES: usize = 16;
+
+fn is_signed(secrets: &[Vec<u8>], signed: &[u8], given: &[Vec<u8>]) -> bool {
     secrets.iter().any(|secret| {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
         mac.update(signed);
         // In constant time.
-        mac.verify_slice(given).is_ok()
+        given
+            .iter()
+            .any(|given| mac.clone().verify_slice(given).is_ok())
     })
 }
 

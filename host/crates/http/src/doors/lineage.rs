@@ -35,7 +35,8 @@ pub async fn lineage(
     WaitQuery(wait): WaitQuery,
     request: Request,
 ) -> Result<Response, Problem> {
-    let sent = sent::read(&app, request, true).await?;
+    let mut sent = sent::read(&app, request, true).await?;
+    let _held = sent.held.take();
     let wait = wait?;
     if matches!(sent.shape, Shape::Event | Shape::Events) {
         return Err(Problem::with_detail(

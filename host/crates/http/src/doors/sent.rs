@@ -49,8 +49,8 @@ pub struct Sent {
     pub treated: Option<Treated>,
     /// Its headers.
     pub headers: HeaderMap,
-    /// The share of memory that it takes.
-    _held: Option<Body>,
+    /// The share of memory that it takes, until it is answered.
+    pub held: Option<Body>,
 }
 
 /// Reads a body. Other systems' documents may be larger than the outcomes that a map makes of them.
@@ -95,7 +95,7 @@ pub async fn read(app: &App, request: Request, is_mapped: bool) -> Result<Sent, 
         bytes,
         treated,
         headers,
-        _held: held,
+        held,
     })
 }
 

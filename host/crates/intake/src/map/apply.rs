@@ -42,6 +42,8 @@ pub enum ItemKind {
     Refused {
         /// The original id, if it was found.
         source_id: Option<String>,
+        /// The record as it is written.
+        record: Option<String>,
         /// The reason.
         violation: Violation,
     },
@@ -93,6 +95,7 @@ impl RecordMap {
             Ok(kind) => kind,
             Err(violation) => ItemKind::Refused {
                 source_id,
+                record: None,
                 violation,
             },
         }

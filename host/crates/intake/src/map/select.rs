@@ -81,7 +81,7 @@ impl Map {
             );
             return vec![refused(prefix.to_owned(), message)];
         }
-        let items = found.into_iter().map(|selected| {
+        let item = |selected: Selected<'_, '_>| {
             let place = format!("{prefix}{}", selected.place);
             let source = Source::of(&root, selected.value);
             if !selected.value.starts_with('{') {
@@ -118,6 +118,14 @@ impl Map {
                 kind,
                 origins: origins.map(Origins::into_pairs).unwrap_or_default(),
             }
+        };
+        let items = found.into_iter().map(|selected| {
+            let value = selected.value;
+            let mut item = item(selected);
+            if let ItemKind::Refused { record, .. } = &mut item.kind {
+                *record = Some(value.to_owned());
+            }
+            item
         });
         items.collect()
     }
@@ -134,6 +142,7 @@ fn refused(place: String, message: String) -> Item {
     Item {
         kind: ItemKind::Refused {
             source_id: None,
+            record: None,
             violation: Violation::new(place.clone(), message),
         },
         place,

@@ -73,7 +73,7 @@ impl Treatment {
 
     /// How many bytes the treated document has so far.
     pub fn len(&self) -> usize {
-        self.out.len()
+        self.out.len() + self.held.len()
     }
 
     /// Whether nothing has come out yet.

@@ -157,7 +157,8 @@ async fn look(inner: &Inner, deadlines: &Deadlines) {
     let mut left = found.len();
     if deadlines.record {
         for overdue in &found {
-            if inner.lease().is_none() || inner.is_stopping() {
+            let is_asked_for = *inner.deadlines.borrow() == *deadlines;
+            if inner.lease().is_none() || inner.is_stopping() || !is_asked_for {
                 break;
             }
             if record(inner, overdue).await {
@@ -171,6 +172,12 @@ async fn look(inner: &Inner, deadlines: &Deadlines) {
 
 /// Records a task that has not ended in time. Returns whether it is accepted.
 async fn record(inner: &Inner, overdue: &OverdueTask) -> bool {
+    // It may have ended since it was read.
+    match inner.store.task(&overdue.task.task_id).await {
+        Ok(Some(task)) if task.finished.is_some() => return true,
+        Ok(_) => {}
+        Err(_) => return false,
+    }
     let task_id = overdue.task.task_id.as_str();
     let announced_at = overdue.task.announced_at.to_rfc3339();
     let due_at = overdue.due_at.to_rfc3339();
