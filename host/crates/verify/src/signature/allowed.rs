@@ -441,10 +441,13 @@ mod tests {
             (format!("a ssh-rsa {KEY}"), "not of the type"),
             ("a ssh-ed25519 AAAA".into(), "no public key"),
             ("a".into(), "no public key"),
-            (format!("\"a ssh-ed25519 {KEY}"), "no end"),
+            (
+                format!("\"a ssh-ed25519 {KEY}"),
+                "a quotation mark is not closed",
+            ),
             (
                 format!("a valid-after=\"soon\" ssh-ed25519 {KEY}"),
-                "no time",
+                "is not a time of the form",
             ),
             (
                 format!("a valid-after=\"20260102\",valid-before=\"20260101\" ssh-ed25519 {KEY}"),
