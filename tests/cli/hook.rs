@@ -58,7 +58,7 @@ fn arguments_that_cannot_be_used_do_not_fail_the_caller_and_keep_the_payload() {
         let args = [call, &spool[..]].concat();
         let ran = machine.run_with_input(&args, payload(&format!("toolu_{index}"), "/none", "x"));
         assert_kept(&ran);
-        assert_eq!(spooled(&machine, ".payload"), index + 1, "{args:?}");
+        assert_eq!(spooled(&machine, ".hook.payload"), index + 1, "{args:?}");
     }
     assert!(!machine.path("nonexistent").exists());
     let args = ["-C", "repo", "hook", "claude-code", "--spool", "spool"];
@@ -133,35 +133,41 @@ fn a_transcript_that_is_a_pipe_does_not_hold_up_the_caller() {
 fn a_line_of_the_spool_that_was_cut_off_is_reported_and_stays() {
     let machine = Machine::with_repository();
     let whole = json!({"task_id": "a", "status": "completed"});
-    machine.write("spool/1.ndjson", format!("{whole}\n{{\"task_id\":\"b\""));
+    machine.write(
+        "spool/1.hook.ndjson",
+        format!("{whole}\n{{\"task_id\":\"b\""),
+    );
     let args = ["-C", "repo", "hook", "claude-code", "--spool", "spool"];
     let ran = machine.run_with_input(&args, payload("toolu_1", "/none", "x"));
     assert_eq!(ran.exit, Some(0));
     assert!(
         ran.err
-            .contains("cut off by a crash: it is kept in spool/1.torn"),
+            .contains("cut off by a crash: it is kept in spool/1.hook.torn"),
         "{}",
         ran.err
     );
     assert_eq!(machine.run(&["-C", "repo", "show", "a"]).exit, Some(0));
-    let torn = std::fs::read_to_string(machine.path("spool/1.torn")).unwrap();
+    let torn = std::fs::read_to_string(machine.path("spool/1.hook.torn")).unwrap();
     assert_eq!(torn, "{\"task_id\":\"b\"");
-    assert_eq!(spooled(&machine, ".ndjson"), 0);
+    assert_eq!(spooled(&machine, ".hook.ndjson"), 0);
 }
 
 #[test]
 fn a_kept_payload_that_is_none_is_set_aside() {
     let machine = Machine::with_repository();
-    machine.write("spool/1.payload", "not json");
+    machine.write("spool/1.hook.payload", "not json");
     let args = ["-C", "repo", "hook", "claude-code", "--spool", "spool"];
     let ran = machine.run_with_input(&args, payload("toolu_1", "/none", "x"));
     assert!(
-        ran.err.contains("it is kept in spool/1.refused"),
+        ran.err.contains("it is kept in spool/1.hook.refused"),
         "{}",
         ran.err
     );
     assert_eq!(
-        (spooled(&machine, ".payload"), spooled(&machine, ".refused")),
+        (
+            spooled(&machine, ".hook.payload"),
+            spooled(&machine, ".hook.refused")
+        ),
         (0, 1)
     );
 }
@@ -187,5 +193,53 @@ fn tool_calls_without_an_id_are_not_mistaken_for_the_session() {
     assert_eq!(
         session["entry"]["execution_result"]["outcome"]["native_state"],
         "SessionEnd"
+    );
+}
+
+#[test]
+fn it_records_a_tool_call_with_the_digest_of_the_transcript() {
+    let machine = Machine::with_repository();
+    let transcript = machine.write("t.jsonl", "{}");
+    let payload = payload("toolu_1", transcript.to_str().unwrap(), "x");
+    let ran = machine.run_with_input(&["-C", "repo", "hook", "claude-code"], &payload);
+    assert_eq!(
+        (ran.exit, ran.out.as_str(), ran.err.as_str()),
+        (Some(0), "", ""),
+        "{ran:?}"
+    );
+    assert_eq!(
+        entry(&machine, "toolu_1")["metadata"]["transcript_sha256"],
+        "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+    );
+}
+
+#[test]
+fn it_never_fails_its_caller_and_keeps_what_it_cannot_record() {
+    let machine = Machine::new();
+    std::fs::create_dir(machine.path("repo")).unwrap();
+    let args = ["-C", "repo", "hook", "claude-code", "--spool", "spool"];
+    assert_kept(&machine.run_with_input(&args, payload("toolu_1", "/none", "x")));
+    for broken in ["", "not json", "{}"] {
+        let ran = machine.run_with_input(&args, broken);
+        assert_eq!(ran.exit, Some(0), "{ran:?}");
+        assert!(ran.err.starts_with("warning: "), "{ran:?}");
+    }
+    // A file of another program, such as a client library, is not touched.
+    machine.write("spool/other.ndjson", "{}\n");
+    crate::support::git(&machine.path("repo"), &["init", "-q", "-b", "main"]);
+    let ran = machine.run_with_input(&args, payload("toolu_2", "/none", "x"));
+    assert_eq!((ran.exit, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+    for id in ["toolu_1", "toolu_2"] {
+        entry(&machine, id);
+    }
+    let endings = [
+        ".hook.ndjson",
+        ".hook.payload",
+        ".hook.refused",
+        "other.ndjson",
+    ];
+    assert_eq!(
+        endings.map(|ending| spooled(&machine, ending)),
+        [0, 0, 2, 1]
     );
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use chiffon_audit_cli::clock::Timestamp;
 use chiffon_audit_cli::outcome::TaskId;
 use chiffon_audit_cli::store::{
-    Accepted, AnnouncedTask, Backlog, Bond, CommittedSubmission, Entry, Filter, LatePlan, Lease,
-    LeaseAnswer, Page, PageRequest, Plan, Queued, Sequence, Settlement, StateCount, Store,
+    Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, LatePlan, Lease, LeaseAnswer,
+    Page, PageRequest, Plan, Queued, RefusedDocument, Sequence, Settlement, StateCount, Store,
     StoreConnections, StoreFuture, StoreInfo, Submission, SubmissionPage, SubmissionQuery,
-    SubmissionState, Task, TurnedDownCounts,
+    SubmissionState, Task, TurnedDownCounts, UnfinishedTasks,
 };
 
 pub struct Faulty {
@@ -100,11 +100,11 @@ impl Store for Faulty {
 
     fn unfinished(
         &self,
-        until: Timestamp,
+        age: Duration,
         after: Option<(Timestamp, TaskId)>,
-        most: u32,
-    ) -> StoreFuture<'_, Vec<AnnouncedTask>> {
-        self.inner.unfinished(until, after, most)
+        limit: u32,
+    ) -> StoreFuture<'_, UnfinishedTasks> {
+        self.at("unfinished", self.inner.unfinished(age, after, limit))
     }
 
     fn count_announced_without_entry(&self) -> StoreFuture<'_, u64> {
@@ -121,6 +121,10 @@ impl Store for Faulty {
 
     fn accept(&self, submission: Submission) -> StoreFuture<'_, Accepted> {
         self.at("accept", self.inner.accept(submission))
+    }
+
+    fn keep_refused(&self, refused: RefusedDocument) -> StoreFuture<'_, Accepted> {
+        self.at("keep_refused", self.inner.keep_refused(refused))
     }
 
     fn due(&self, after: Option<Sequence>, limit: usize) -> StoreFuture<'_, Vec<Queued>> {

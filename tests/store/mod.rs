@@ -26,6 +26,7 @@ mod contract;
 mod full;
 mod listing;
 mod older;
+mod on_arrival;
 mod place;
 mod postgres;
 mod projection;

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::output::{BAD, Output, SCHEMA, paint};
 use super::text::Line;
+use super::time::to_the_second;
 use crate::cli::Result;
-use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::http::OverdueItem;
 use crate::orchestrator::{Deadlines, overdue};
@@ -21,7 +21,7 @@ pub fn deadlines(settings: &Settings) -> Deadlines {
         .map(|overdue| overdue.pools.clone())
         .unwrap_or_default();
     Deadlines {
-        otherwise: pools.remove("*"),
+        default: pools.remove("*"),
         pools,
         record: settings.record_overdue.unwrap_or(false),
     }
@@ -34,35 +34,33 @@ struct OverdueJson {
     task: OverdueItem,
 }
 
-/// Prints the tasks that are overdue, at most `most`, those first that were announced first.
+/// Prints the tasks that are overdue, at most `limit`, oldest announcement first. Returns how many it printed.
 pub async fn list(
     store: &dyn Store,
     settings: &Settings,
-    now: Timestamp,
-    most: usize,
+    limit: usize,
     output: &mut Output,
-) -> Result<()> {
-    for found in overdue(store, &deadlines(settings), now, most).await? {
+) -> Result<usize> {
+    let found = overdue(store, &deadlines(settings), limit).await?;
+    let count = found.len();
+    for overdue in found {
         if output.is_json() {
             output.object(&OverdueJson {
                 schema: SCHEMA,
-                task: OverdueItem::of(found),
+                task: OverdueItem::of(overdue),
             })?;
             continue;
         }
-        // Shown to the second, for people.
-        let short =
-            |time: Timestamp| time.to_rfc3339().get(..19).unwrap_or_default().to_owned() + "Z";
-        let pool = found.task.agent_pool.as_deref().unwrap_or_default();
+        let pool = overdue.task.agent_pool.as_deref().unwrap_or_default();
         let line = format!(
             "{:<20}  {}      {:<24}  due {}  {}",
-            short(found.task.announced_at),
+            to_the_second(overdue.task.announced_at),
             paint(BAD, "overdue"),
-            found.task.task_id.as_str(),
-            short(found.due_at),
+            overdue.task.task_id.as_str(),
+            to_the_second(overdue.due_at),
             Line(pool),
         );
         writeln!(output, "{}", line.trim_end())?;
     }
-    Ok(())
+    Ok(count)
 }

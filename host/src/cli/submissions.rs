@@ -10,7 +10,7 @@ use super::overdue;
 use super::session::Session;
 use super::store::{open_to_read, place, runtime};
 use super::text::{Line, Lines};
-use super::time::{self, Bound};
+use super::time::{self, Bound, to_the_second};
 use crate::cli::Result;
 use crate::cli::failure::bail;
 use crate::config::{Private, Settings};
@@ -108,22 +108,27 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     };
     let wants_overdue = args.state.contains(&WantedState::Overdue);
     if wants_overdue && settings.overdue.is_none() {
-        let says = "--state overdue: the setting tasks.overdue says within what time a task has to end, and it is not set";
+        let says =
+            "--state overdue needs the setting tasks.overdue: how long an announced task may take";
         return Err(UsageError(says.into()).into());
     }
-    let most = args.max_count.unwrap_or(usize::MAX);
+    if wants_overdue && (listing.since.is_some() || listing.until.is_some()) {
+        let says = "--since and --until are about submissions: leave them out with --state overdue";
+        return Err(UsageError(says.into()).into());
+    }
     let output = &mut session.output;
     runtime()?.block_on(async {
         let store = open_to_read(&url, trail.as_ref()).await?;
         match task_id {
             Some(task_id) => of_task(&*store, &task_id, output).await,
             None => {
+                let mut left = args.max_count.unwrap_or(usize::MAX);
                 if wants_overdue {
-                    overdue::list(&*store, &settings, now, most, output).await?;
+                    left -= overdue::list(&*store, &settings, left, output).await?;
                 }
                 match listing.states.is_empty() {
                     true => Ok(()),
-                    false => list(&*store, listing, args.max_count, output).await,
+                    false => list(&*store, listing, left, output).await,
                 }
             }
         }
@@ -158,10 +163,9 @@ async fn of_task(store: &dyn Store, task_id: &TaskId, output: &mut Output) -> Re
 async fn list(
     store: &dyn Store,
     mut listing: SubmissionQuery,
-    most: Option<usize>,
+    mut left: usize,
     output: &mut Output,
 ) -> Result<()> {
-    let mut left = most.unwrap_or(usize::MAX);
     while left > 0 {
         listing.limit = u32::try_from(left).map_or(MAX_LIMIT, |left| left.min(MAX_LIMIT));
         let listed = store.list_submissions(&listing).await?;
@@ -193,9 +197,7 @@ struct SubmissionJson<T> {
 
 /// Prints one line: when it was accepted, its state, the task and status it reports, and the cause of its state.
 fn row(output: &mut Output, submission: &SubmissionState) -> io::Result<()> {
-    // Shown to the second, for people.
-    let accepted = submission.accepted_at.to_rfc3339();
-    let time = accepted.get(..19).unwrap_or_default().to_owned() + "Z";
+    let time = to_the_second(submission.accepted_at);
     let state = submission.state.name();
     let style = match &submission.state {
         State::Committed { .. } => GOOD,

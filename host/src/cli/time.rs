@@ -124,6 +124,12 @@ fn relative(text: &str, now: Timestamp) -> Option<Timestamp> {
     Some(Timestamp::from_microseconds(time.timestamp_micros()))
 }
 
+/// The time to the second, for people.
+pub fn to_the_second(time: Timestamp) -> String {
+    let text = time.to_rfc3339();
+    format!("{}Z", text.get(..19).unwrap_or(&text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Bound, parse};

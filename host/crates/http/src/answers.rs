@@ -3,16 +3,14 @@
 
 use std::collections::HashSet;
 
-use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::doors::text_of;
+use super::parameters::Wait;
 use super::problem::{FieldError, Kind, Problem, fields};
-use super::submit::Wait;
 use outcome::Cause;
 use service::orchestrator::{self, Orchestrator};
 use store::{self, State, SubmissionState};
@@ -125,16 +123,11 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// The receipt for a document that was refused and kept.
-    pub fn kept(receipt: &orchestrator::Receipt, reference: &str) -> Receipt {
-        let refused = State::Refused {
-            cause: Some(Cause::Document),
-            violations: Vec::new(),
-            reason: None,
-        };
+    /// The receipt for a document that was refused on arrival and kept.
+    pub fn of_refused(receipt: &orchestrator::Receipt, reference: &str) -> Receipt {
         Receipt {
             accepted: false,
-            ..Receipt::new(receipt, &refused, reference, &HashSet::new())
+            ..Receipt::new(receipt, &receipt.state, reference, &HashSet::new())
         }
     }
 
@@ -159,7 +152,8 @@ impl Receipt {
     }
 }
 
-/// The status and body of the answer about one submission of several.
+/// The status and body of the answer to a submission: 200 if the caller waited and it is committed, 202 if it is accepted, and
+/// a problem if it conflicts or is refused.
 pub fn status_and_body(
     receipt: &orchestrator::Receipt,
     state: &State,
@@ -189,55 +183,9 @@ pub fn status_and_body(
     (status, text_of(&problem))
 }
 
-/// The answer to a submission: 202 while it is open, 200 once it is committed, and a problem if it ended otherwise.
-pub fn submitted(
-    receipt: &orchestrator::Receipt,
-    state: &State,
-    wait: Wait,
-    reference: &str,
-    unsigned: &HashSet<String>,
-    report: &intake::Report,
-) -> Response {
-    let shown = Receipt {
-        repaired: report.repaired.clone(),
-        shortened: report.shortened.clone(),
-        ..Receipt::new(receipt, state, reference, unsigned)
-    };
-    let status = match state {
-        State::Committed { .. } | State::Pending { .. } | State::Blocked { .. } => {
-            wait.status(state)
-        }
-        State::Conflicting { reason, .. } => {
-            let problem = Problem::with_detail(Kind::Conflicting, reason.clone());
-            return Problem {
-                receipt: Some(Box::new(shown)),
-                ..problem
-            }
-            .into_response();
-        }
-        State::Refused {
-            violations, reason, ..
-        } => {
-            return Problem {
-                errors: fields(violations),
-                detail: reason.clone(),
-                receipt: Some(Box::new(shown)),
-                ..Problem::new(Kind::Refused)
-            }
-            .into_response();
-        }
-    };
-    let mut response = (status, Json(shown)).into_response();
-    let location = format!("/api/v1/tasks/{}", receipt.task_id);
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    response
-}
-
 /// A submission and its current state.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DoorAnswer)]
+#[schema(as = Told)]
 pub struct SubmissionInfo {
     sequence: i64,
     /// `outcome` or `work-result`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::{self, BodyDataStream, Bytes};
+use axum::body::{self, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use futures_util::StreamExt as _;
@@ -52,34 +52,11 @@ const SMALL: usize = 8 << 10;
 const WINDOW: Duration = Duration::from_secs(2);
 const IN_WINDOW: usize = 64 << 10;
 
-/// A body that was read. It counts as bytes in flight until it is dropped.
+/// A body that was read.
 pub struct Body {
-    bytes: Bytes,
-    _reservation: Option<Reservation>,
-}
-
-impl Body {
-    /// The bytes, which are shared and not copied.
-    pub fn bytes(&self) -> Bytes {
-        self.bytes.clone()
-    }
-}
-
-/// A body, or the beginning of a larger one.
-pub enum Reading {
-    /// All of it.
-    Whole(Body),
-    /// It is larger.
-    Beginning(Beginning),
-}
-
-/// The beginning of a body, and where the rest comes from.
-pub struct Beginning {
-    /// What was read.
-    pub bytes: Vec<u8>,
-    /// The rest.
-    pub rest: BodyDataStream,
-    /// The room that it takes.
+    /// Its bytes; empty if an [`Overflow`] took them.
+    pub bytes: Bytes,
+    /// The bytes in flight that it counts as, until this is dropped.
     pub reservation: Option<Reservation>,
 }
 
@@ -91,33 +68,39 @@ impl std::ops::Deref for Body {
     }
 }
 
-/// Reads a body of at most `most` bytes, once there is room for it.
+/// Takes a body that is larger than what is read as a whole, part by part.
+pub trait Overflow: Send {
+    /// How many bytes of memory it needs for a body that begins like this.
+    fn room(&mut self, beginning: &[u8]) -> usize;
+
+    /// Takes the next part, the beginning first. `false` if there is no room for it.
+    fn take(&mut self, part: &[u8]) -> bool;
+}
+
+/// Reads a body of at most `limit` bytes, once there is room for it.
 pub async fn read(
     app: &App,
     request: Request,
-    most: usize,
+    limit: usize,
     budget: &Budget,
 ) -> Result<Body, Problem> {
-    match read_up_to(app, request, most, most, budget).await? {
-        Reading::Whole(body) => Ok(body),
-        Reading::Beginning(_) => Err(too_large(most)),
-    }
+    read_with_overflow(app, request, limit, limit, None, budget).await
 }
 
-/// The problem of a body that is larger than this.
-pub fn too_large(most: usize) -> Problem {
-    Problem::with_detail(Kind::TooLarge, format!("at most {most} bytes are accepted"))
-}
-
-/// Reads the first `most` bytes of a body, once there is room for them. A body whose announced length is more than
-/// `accepted` is too large.
-pub async fn read_up_to(
+/// Reads a body of at most `accepted` bytes, once there is room for it. If it has more than `limit` bytes, `overflow`
+/// takes all of it.
+pub async fn read_with_overflow<'a>(
     app: &App,
     request: Request,
-    most: usize,
+    limit: usize,
     accepted: usize,
-    budget: &Budget,
-) -> Result<Reading, Problem> {
+    overflow: Option<&'a mut (dyn Overflow + 'a)>,
+    budget: &'a Budget,
+) -> Result<Body, Problem> {
+    let too_large = || {
+        let detail = format!("at most {accepted} bytes are accepted");
+        Problem::with_detail(Kind::TooLarge, detail)
+    };
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
@@ -125,28 +108,24 @@ pub async fn read_up_to(
     let is_announced = announced.is_some_and(|length| length > accepted as u64);
     if is_announced && request.headers().contains_key(header::EXPECT) {
         // The client waits for a `100 Continue`, which it does not get.
-        return Err(too_large(accepted));
+        return Err(too_large());
     }
     let time = app.limits.now().body_time;
     let mut reading = BodyReader {
         budget,
-        most: if is_announced { 0 } else { most },
-        goes_on: accepted > most && !is_announced,
+        limit: if is_announced { 0 } else { limit },
+        accepted: if is_announced { 0 } else { accepted },
+        overflow,
         reservation: None,
         is_waiting: false,
     };
-    let expected = announced.map_or(0, |length| usize::try_from(length).unwrap_or(most));
+    let expected = announced.map_or(0, |length| usize::try_from(length).unwrap_or(limit));
     match tokio::time::timeout(time, reading.read_whole(request.into_body(), expected)).await {
-        Ok(Ok(BodyRead::Whole(bytes))) => Ok(Reading::Whole(Body {
+        Ok(Ok(Some(bytes))) => Ok(Body {
             bytes,
-            _reservation: reading.reservation,
-        })),
-        Ok(Ok(BodyRead::More(bytes, rest))) => Ok(Reading::Beginning(Beginning {
-            bytes,
-            rest,
             reservation: reading.reservation,
-        })),
-        Ok(Ok(BodyRead::TooLarge)) => Err(too_large(accepted)),
+        }),
+        Ok(Ok(None)) => Err(too_large()),
         Ok(Err(BodyError::Ended)) => Err(Problem::with_detail(
             Kind::Malformed,
             "the body ended too early",
@@ -155,7 +134,11 @@ pub async fn read_up_to(
             Kind::TooSlow,
             "the body arrived too slowly while other requests waited",
         )),
-        Err(_) if is_announced => Err(too_large(accepted)),
+        Ok(Err(BodyError::Full)) => Err(Problem::with_detail(
+            Kind::TooLarge,
+            "even without its long texts it is larger than an outcome may be",
+        )),
+        Err(_) if is_announced => Err(too_large()),
         Err(_) if reading.is_waiting => Err(app.busy()),
         Err(_) => Err(Problem::with_detail(
             Kind::TooSlow,
@@ -167,9 +150,11 @@ pub async fn read_up_to(
 /// A body while it is read.
 struct BodyReader<'a> {
     budget: &'a Budget,
-    most: usize,
-    /// Whether the rest of a larger body is wanted, too.
-    goes_on: bool,
+    /// How many bytes are read as a whole.
+    limit: usize,
+    /// How many bytes are read at all.
+    accepted: usize,
+    overflow: Option<&'a mut (dyn Overflow + 'a)>,
     reservation: Option<Reservation>,
     /// Whether it still waits for room.
     is_waiting: bool,
@@ -181,27 +166,19 @@ enum BodyError {
     Ended,
     /// It was too slow while others waited for its room.
     Slow,
-}
-
-/// What was read of a body.
-enum BodyRead {
-    /// All of it.
-    Whole(Bytes),
-    /// The beginning.
-    More(Vec<u8>, BodyDataStream),
-    /// It is too large.
-    TooLarge,
+    /// The overflow has no room for it.
+    Full,
 }
 
 impl BodyReader<'_> {
-    /// The whole body, or its beginning.
+    /// The whole body, or nothing if the overflow took it; `None` if it is too large.
     async fn read_whole(
         &mut self,
         body: body::Body,
         expected: usize,
-    ) -> Result<BodyRead, BodyError> {
-        if expected > SMALL && self.most > 0 {
-            self.reserve(expected).await;
+    ) -> Result<Option<Bytes>, BodyError> {
+        if expected > SMALL && self.limit > 0 {
+            self.reserve(expected.min(self.limit)).await;
         }
         let mut parts = body.into_data_stream();
         // Most bodies arrive in one part, which is not copied.
@@ -214,22 +191,27 @@ impl BodyReader<'_> {
                 Ok(Some(part)) => part.map_err(|_| BodyError::Ended)?,
                 Err(_) => Bytes::new(),
             };
+            let before = length;
             length += part.len();
             self.check_pace(&mut window, length)?;
-            if length > self.most && self.goes_on {
-                whole.extend_from_slice(&first);
-                whole.extend_from_slice(&part);
-                return Ok(BodyRead::More(whole, parts));
-            } else if length > self.most.saturating_add(MAX_DISCARDED) {
-                return Ok(BodyRead::TooLarge);
-            } else if length > self.most {
+            if length > self.accepted.saturating_add(MAX_DISCARDED) {
+                return Ok(None);
+            } else if length > self.accepted {
                 (first, whole, self.reservation) = (Bytes::new(), Vec::new(), None);
+                continue;
+            } else if length > self.limit {
+                if before <= self.limit {
+                    let beginning = [&*first, &*whole].concat();
+                    (first, whole) = (Bytes::new(), Vec::new());
+                    self.overflow_begins(&beginning, &part).await?;
+                }
+                self.overflow(&part)?;
                 continue;
             } else if length > SMALL && self.reservation.is_none() {
                 // The client did not declare a length.
-                self.reserve(self.most).await;
+                self.reserve(self.limit).await;
             }
-            if length == part.len() {
+            if before == 0 {
                 first = part;
             } else {
                 whole.extend_from_slice(&std::mem::take(&mut first));
@@ -241,15 +223,35 @@ impl BodyReader<'_> {
         } else {
             whole.into()
         };
-        Ok(match length <= self.most {
-            true => BodyRead::Whole(bytes),
-            false => BodyRead::TooLarge,
-        })
+        Ok((length <= self.accepted).then_some(bytes))
+    }
+
+    /// Hands over what was read so far. What is held is given back first: many that hold a little and wait for more would
+    /// wait for each other.
+    async fn overflow_begins(&mut self, beginning: &[u8], part: &[u8]) -> Result<(), BodyError> {
+        let Some(overflow) = &mut self.overflow else {
+            return Ok(());
+        };
+        let room = match beginning.is_empty() {
+            true => overflow.room(part),
+            false => overflow.room(beginning),
+        };
+        self.reservation = None;
+        self.reserve(room).await;
+        self.overflow(beginning)
+    }
+
+    fn overflow(&mut self, part: &[u8]) -> Result<(), BodyError> {
+        let overflow = self.overflow.as_mut();
+        match overflow.is_none_or(|overflow| overflow.take(part)) {
+            true => Ok(()),
+            false => Err(BodyError::Full),
+        }
     }
 
     async fn reserve(&mut self, bytes: usize) {
         self.is_waiting = true;
-        self.reservation = Some(self.budget.reserve(bytes.min(self.most)).await);
+        self.reservation = Some(self.budget.reserve(bytes).await);
         self.is_waiting = false;
     }
 

@@ -20,6 +20,7 @@ mod hosts;
 mod listen;
 mod openapi;
 mod operate;
+mod parameters;
 mod parts;
 mod path;
 mod policy;
@@ -29,7 +30,7 @@ mod proof;
 mod query;
 mod slots;
 mod submissions;
-mod submit;
+
 mod task;
 mod tokens;
 
@@ -428,8 +429,8 @@ fn router(app: Arc<App>) -> Router {
             "/api/v1/cloudevents",
             post(doors::cloudevents).options(doors::handshake),
         )
-        .route("/api/v1/work-results", post(submit::work_result))
-        .route("/api/v1/tasks", get(doors::by_source_id).post(submit::plan))
+        .route("/api/v1/work-results", post(doors::work_result))
+        .route("/api/v1/tasks", get(doors::by_source_id).post(doors::plan))
         .route("/api/v1/tasks/{id}", get(task::task))
         .route("/api/v1/tasks/{id}/entry", get(task::entry))
         .route("/api/v1/tasks/{id}/proof", get(proof::proof))
@@ -447,8 +448,8 @@ fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(operate::readyz))
         .route("/metrics", get(operate::metrics))
         .route("/openapi.json", get(openapi::description))
-        .method_not_allowed_fallback(submit::method_not_allowed)
-        .fallback(submit::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .fallback(problem::not_found)
         .layer(guard::Guard::new(app.clone()))
         .with_state(app)
 }
@@ -468,8 +469,8 @@ fn admin_router(app: Arc<App>, listen: &Listen) -> Router {
         .route("/healthz", get(operate::healthz))
         .route("/readyz", get(operate::readyz))
         .route("/metrics", get(operate::metrics))
-        .method_not_allowed_fallback(submit::method_not_allowed)
-        .fallback(submit::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .fallback(problem::not_found)
         .layer(guard::Guard::of_admin(app.clone(), listen))
         .with_state(app)
 }

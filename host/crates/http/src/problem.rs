@@ -337,6 +337,16 @@ pub fn fields(violations: &[Violation]) -> Vec<FieldError> {
         .collect()
 }
 
+/// Answers requests to unknown routes.
+pub async fn not_found() -> Problem {
+    Problem::new(Kind::NotFound)
+}
+
+/// Answers requests with a method that the route does not have.
+pub async fn method_not_allowed() -> Problem {
+    Problem::new(Kind::MethodNotAllowed)
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (kind, retry_after, refusal) = (self.row, self.retry_after, self.refusal.clone());
@@ -356,6 +366,10 @@ impl IntoResponse for Problem {
         match kind {
             Some(Kind::Unauthorised) => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Some(Kind::Unsigned) => {
+                let challenge = HeaderValue::from_static("Webhook-Signature");
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
             Some(Kind::StoreUnavailable | Kind::TrailUnavailable | Kind::TooManyStreams) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -209,10 +209,11 @@ impl TaskStream {
         let waits = is_open(&states);
         let recorded = match app.orchestrator.recorded(task_id, waits).await {
             // A failure of git does not hide what the store knows.
-            Err(RecordedError::Trail(_)) if task.is_some() || !states.is_empty() => None,
+            Err(RecordedError::Trail(_)) if task.is_some() => None,
             recorded => recorded.map_err(|error| Problem::recorded(&error))?,
         };
-        if task.is_none() && states.is_empty() && recorded.is_none() {
+        // A document that was refused on arrival says nothing about a task; it is in the list of submissions.
+        if task.is_none() && recorded.is_none() {
             return Err(unknown());
         }
         if recorded.is_some() && waits {

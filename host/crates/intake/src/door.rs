@@ -260,15 +260,9 @@ impl Door {
             repaired,
             shortened,
         } = treated;
-        // Two ids that lost different halves would be one task.
-        let is_damaged = repaired.iter().any(|place| place == "/task_id");
-        let rewritten = match () {
-            () if is_damaged => Err(Violation::new("/task_id", DAMAGED_ID)),
-            () if !self.encodes_ids && is_reserved(&document) => {
-                Err(Violation::new("/task_id", RESERVED_ID))
-            }
-            () => self.rewritten(&document),
-        };
+        let rewritten = self
+            .check_id(&document, &repaired)
+            .and_then(|()| self.rewritten(&document));
         let kind = match rewritten {
             Ok(None) => TakenKind::Outcome { document },
             Ok(Some(Rewritten::Document(document))) => TakenKind::Outcome { document },
@@ -288,6 +282,18 @@ impl Door {
             repaired,
             shortened,
         }
+    }
+
+    /// Refuses an id that does not identify the task, or that belongs to the host.
+    pub(crate) fn check_id(&self, document: &[u8], repaired: &[String]) -> Result<(), Violation> {
+        // Two ids that lost different halves would be one task.
+        if repaired.iter().any(|place| place == "/task_id") {
+            return Err(Violation::new("/task_id", DAMAGED_ID));
+        }
+        if !self.encodes_ids && is_reserved(document) {
+            return Err(Violation::new("/task_id", RESERVED_ID));
+        }
+        Ok(())
     }
 
     fn rewritten(&self, document: &[u8]) -> Result<Option<Rewritten>, Violation> {
@@ -330,8 +336,10 @@ const RESERVED_ID: &str = "must not begin with `chiffon-audit.`: such ids belong
 
 /// Whether a document has an id that belongs to the host.
 fn is_reserved(document: &[u8]) -> bool {
-    let is_in_it = memchr::memmem::find(document, ids::RESERVED.as_bytes()).is_some();
-    is_in_it
+    // Any character may be written as an escape.
+    let may_be_in_it = memchr::memmem::find(document, ids::RESERVED.as_bytes()).is_some()
+        || memchr::memmem::find(document, b"\\u").is_some();
+    may_be_in_it
         && TaskOutcome::recover_task_id(document).is_some_and(|id| id.starts_with(ids::RESERVED))
 }
 

@@ -68,6 +68,9 @@ impl Door {
             shortened: treated.shortened,
             ..Report::default()
         };
+        if let Err(violation) = self.check_id(&report.document, &report.repaired) {
+            return Err(NoReport::Refused(violation, report.document));
+        }
         if !self.encodes_ids && self.status_map.is_none() {
             return Ok(report);
         }
@@ -168,6 +171,19 @@ mod tests {
         assert_eq!(running, Err(NoReport::NotTerminal("RUNNING".into())));
         let plain = br#"{"task_id":"a","status":"failed"}"#.to_vec();
         assert_eq!(door.take_report(plain.clone()).unwrap().document, plain);
+    }
+
+    #[test]
+    fn an_id_of_the_host_and_a_damaged_one_are_refused() {
+        let door = Door::default();
+        for id in ["chiffon-audit.end", r"\u0063hiffon-audit.end", r"a\ud800"] {
+            let report = format!(r#"{{"task_id":"{id}","status":"completed"}}"#);
+            let found = door.take_report(report.into_bytes());
+            let Err(NoReport::Refused(violation, _)) = found else {
+                panic!("{found:?}");
+            };
+            assert_eq!(violation.pointer, "/task_id");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Digests as people and trailers write them.
 
+use std::io::{self, BufRead as _, BufReader};
+
 use sha2::{Digest as _, Sha256};
 
 /// Lower-case hexadecimal digits, two for each byte.
@@ -11,14 +13,55 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// The bytes of hexadecimal digits, two for each byte; `None` if the text has anything else.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let is_hex = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let bytes = (0..text.len()).step_by(2).map(|at| {
+        let digits = text.get(at..at + 2)?;
+        u8::from_str_radix(digits, 16).ok()
+    });
+    is_hex.then(|| bytes.collect()).flatten()
+}
+
 /// The name of a policy, of settings, or of a file: `sha256:` and the SHA-256 of the bytes in lower-case hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(bytes)))
+    tagged(&Sha256::digest(bytes))
+}
+
+/// The same for everything that can be read, in bounded memory.
+///
+/// # Errors
+///
+/// What reading returns.
+pub fn sha256_of(reader: impl io::Read) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    let mut reader = BufReader::with_capacity(64 << 10, reader);
+    loop {
+        let piece = reader.fill_buf()?;
+        if piece.is_empty() {
+            return Ok(tagged(&digest.finalize()));
+        }
+        digest.update(piece);
+        let length = piece.len();
+        reader.consume(length);
+    }
+}
+
+fn tagged(digest: &[u8]) -> String {
+    format!("sha256:{}", hex(digest))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::sha256;
+    use super::{hex, sha256, unhex};
+
+    #[test]
+    fn hexadecimal_digits_are_read_as_they_are_written() {
+        assert_eq!(unhex(&hex(&[0, 127, 255])), Some(vec![0, 127, 255]));
+        for wrong in ["0", "0g", "+1", "é"] {
+            assert_eq!(unhex(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn the_digest_of_an_empty_object_is_what_sha256sum_says() {

@@ -41,10 +41,10 @@ pub use lease::{Lease, LeaseAnswer};
 pub use listing::{StateCount, StateName, SubmissionPage, SubmissionQuery, TOGETHER};
 pub use query::{Cursor, DEFAULT_LIMIT, Filter, MAX_LIMIT, Page, PageRequest};
 pub use submission::{
-    Accepted, Backlog, Fingerprint, Kind, Queued, Sequence, Settlement, SettlementResult, State,
-    Submission, SubmissionState, TurnedDownCounts,
+    Accepted, Backlog, Fingerprint, Kind, Queued, RefusedDocument, Sequence, Settlement,
+    SettlementResult, State, Submission, SubmissionState, TurnedDownCounts,
 };
-pub use task::{AnnouncedTask, Finished, LatePlan, Plan, Task};
+pub use task::{AnnouncedTask, Finished, LatePlan, Plan, Task, UnfinishedTasks};
 pub use url::{SCHEMA, StoreUrl, schema_name};
 
 use outcome::TaskId;
@@ -231,14 +231,14 @@ pub trait Store: Send + Sync {
     /// The plan that arrived after the task had ended.
     fn late_plan(&self, task_id: &TaskId) -> StoreFuture<'_, Option<LatePlan>>;
 
-    /// Tasks that were announced at this time or earlier and for which nothing was submitted, at most `most`, oldest
+    /// Tasks that were announced at least this long ago and for which nothing was accepted, at most `limit`, oldest
     /// first; of them those after this time and task.
     fn unfinished(
         &self,
-        until: Timestamp,
+        age: Duration,
         after: Option<(Timestamp, TaskId)>,
-        most: u32,
-    ) -> StoreFuture<'_, Vec<AnnouncedTask>>;
+        limit: u32,
+    ) -> StoreFuture<'_, UnfinishedTasks>;
 
     /// How many announced tasks have no entry in the projection.
     fn count_announced_without_entry(&self) -> StoreFuture<'_, u64>;
@@ -262,6 +262,14 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Unremembered`] if the task has an entry and it [may be compared](Submission::may_compare).
     /// [`StoreError::Rebound`] after [`Store::require_epoch`].
     fn accept(&self, submission: Submission) -> StoreFuture<'_, Accepted>;
+
+    /// Keeps a document that was refused on arrival, as a closed submission. The same one again finds the first:
+    /// [`Accepted::repeated`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Rebound`] after [`Store::require_epoch`].
+    fn keep_refused(&self, refused: RefusedDocument) -> StoreFuture<'_, Accepted>;
 
     // Out of the outbox.
 

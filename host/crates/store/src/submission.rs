@@ -49,6 +49,25 @@ pub struct Fingerprint {
     pub keyed: bool,
 }
 
+/// A document that was refused on arrival. It is kept and listed, but finishes no task and is never recorded.
+#[derive(Clone, Debug)]
+pub struct RefusedDocument {
+    /// The id of the task that it is listed for.
+    pub task_id: TaskId,
+    /// The status that it reports.
+    pub status: String,
+    /// What `text` was sent as.
+    pub kind: Kind,
+    /// The document exactly as it was sent.
+    pub text: String,
+    /// What is wrong with it.
+    pub violations: Vec<Violation>,
+    /// The trace id of the report.
+    pub trace_id: Option<String>,
+    /// Who reported it.
+    pub reporter: Option<Reporter>,
+}
+
 /// An outcome to accept. The caller has parsed it, so it is well-formed.
 #[derive(Clone, Debug)]
 pub struct Submission {
@@ -223,6 +242,15 @@ impl State {
     pub fn accepted() -> State {
         State::Pending {
             cause: None,
+            reason: None,
+        }
+    }
+
+    /// Refused before it was accepted.
+    pub(super) fn refused_on_arrival(violations: Vec<Violation>) -> State {
+        State::Refused {
+            cause: Some(Cause::Document),
+            violations,
             reason: None,
         }
     }

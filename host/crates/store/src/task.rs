@@ -69,6 +69,15 @@ pub struct AnnouncedTask {
     pub announced_at: Timestamp,
 }
 
+/// Tasks that were announced and have not ended.
+#[derive(Clone, Debug)]
+pub struct UnfinishedTasks {
+    /// The tasks, oldest announcement first.
+    pub tasks: Vec<AnnouncedTask>,
+    /// The time of the answer, by the clock that dated the announcements.
+    pub now: Timestamp,
+}
+
 /// A plan that arrived after its task had ended. It changes nothing about the task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LatePlan {

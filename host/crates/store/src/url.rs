@@ -50,6 +50,12 @@ impl StoreUrl {
                     "a store's URL `sqlite:PATH` needs a path".into(),
                 ));
             }
+            if path == ":memory:" {
+                return Err(StoreError::Invalid(
+                    "a store must survive the process, so it cannot be in memory: `sqlite:PATH` needs the path of a file"
+                        .into(),
+                ));
+            }
             return Ok(StoreUrl::Sqlite(PathBuf::from(path)));
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
@@ -273,7 +279,14 @@ mod tests {
 
     #[test]
     fn other_urls_are_refused_without_being_quoted() {
-        for text in ["", "sqlite:", "mysql://u:secret@h", "/a/b", "u:secret@h"] {
+        for text in [
+            "",
+            "sqlite:",
+            "sqlite::memory:",
+            "mysql://u:secret@h",
+            "/a/b",
+            "u:secret@h",
+        ] {
             let error = StoreUrl::parse(text).expect_err(text).to_string();
             assert!(!error.contains("secret"), "{error}");
         }

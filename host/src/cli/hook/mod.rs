@@ -58,7 +58,7 @@ struct ClaudeCode {
     record: RecordFlags,
 }
 
-/// The largest payload and the largest transcript, in bytes. A longer transcript has no digest.
+/// The largest payload, in bytes.
 const MAX_PAYLOAD: u64 = 256 << 20;
 
 /// Runs the command.
@@ -89,7 +89,14 @@ fn record(args: &ClaudeCode, session: &mut Session) -> Result<()> {
             return Err(kept(error));
         }
     };
-    let (documents, refusal) = outcomes(&door, payload, session);
+    let (documents, refusal) = outcomes(&door, &payload, session);
+    let refusal = match refusal {
+        Some(refusal) if !payload.trim_ascii().is_empty() => {
+            let path = spool.keep_refused(&payload)?;
+            Some(refusal.within(format_args!("kept in {}", path.display())))
+        }
+        refusal => refusal,
+    };
     if documents.is_empty() {
         return refusal.map_or(Ok(()), Err);
     }
@@ -115,9 +122,15 @@ fn read_payload() -> Result<Vec<u8>> {
     let mut payload = Vec::new();
     let read = io::stdin()
         .lock()
-        .take(MAX_PAYLOAD)
+        .take(MAX_PAYLOAD + 1)
         .read_to_end(&mut payload);
     read.context("cannot read the hook's payload")?;
+    if payload.len() as u64 > MAX_PAYLOAD {
+        crate::cli::failure::bail!(
+            "the hook's payload is larger than the limit of {} MiB: it is not recorded",
+            MAX_PAYLOAD >> 20
+        );
+    }
     Ok(payload)
 }
 
@@ -148,12 +161,12 @@ fn prepared(args: &ClaudeCode, session: &Session) -> Result<(Settings, Door)> {
 /// The outcomes of a payload, and why a part of it is none.
 fn outcomes(
     door: &Door,
-    payload: Vec<u8>,
+    payload: &[u8],
     session: &mut Session,
 ) -> (Vec<Vec<u8>>, Option<super::Failure>) {
     let mut documents = Vec::new();
     let mut refusal = None;
-    let treated = treat(&without_mark(payload), door.rules(false));
+    let treated = treat(without_mark(payload), door.rules(false));
     for taken in door.take_treated(with_transcript_digest(treated)) {
         let changes = Changes {
             record: taken.place,
@@ -237,7 +250,7 @@ fn drain(recorder: &Recorder, door: &Door, spool: &Spool, session: &mut Session)
                 documents.clone()
             }
             Contents::Payload(payload) => {
-                let (documents, refusal) = outcomes(door, payload.clone(), session);
+                let (documents, refusal) = outcomes(door, payload, session);
                 if let Some(refusal) = refusal {
                     let path = spool.set_aside(&kept, payload, "refused")?;
                     let refusal = format!("{refusal:#}");
@@ -261,11 +274,8 @@ fn drain(recorder: &Recorder, door: &Door, spool: &Spool, session: &mut Session)
     Ok(())
 }
 
-fn without_mark(mut payload: Vec<u8>) -> Vec<u8> {
-    if payload.starts_with(b"\xEF\xBB\xBF") {
-        payload.drain(..3);
-    }
-    payload
+fn without_mark(payload: &[u8]) -> &[u8] {
+    payload.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(payload)
 }
 
 /// The payload with the digest of the transcript that it names. A payload that is not JSON is refused later.
@@ -297,10 +307,5 @@ fn transcript_digest(path: &Path) -> Option<String> {
     if !fs::metadata(path).ok()?.is_file() {
         return None;
     }
-    let mut transcript = Vec::new();
-    let file = File::open(path).ok()?;
-    file.take(MAX_PAYLOAD + 1)
-        .read_to_end(&mut transcript)
-        .ok()?;
-    (transcript.len() as u64 <= MAX_PAYLOAD).then(|| digest::sha256(&transcript))
+    digest::sha256_of(File::open(path).ok()?).ok()
 }

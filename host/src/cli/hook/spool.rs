@@ -1,7 +1,8 @@
 //! The spool of a hook: what could not be recorded, a file for each call.
 //!
-//! Outcomes are in files of JSON lines, and payloads that could not even be mapped in files that end with `.payload`. A file
-//! appears under its name only when it is complete and synced.
+//! Outcomes are in files of JSON lines that end with `.hook.ndjson`, and payloads that could not even be mapped in files
+//! that end with `.hook.payload`. A file appears under its name only when it is complete and synced. Other programs may
+//! keep files with other endings in the same directory, such as the client libraries: the hook reads none of them.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -52,12 +53,12 @@ impl Spool {
             lines.extend_from_slice(document);
             lines.push(b'\n');
         }
-        self.write(&format!("{}.ndjson", uuid::Uuid::new_v4()), &lines)
+        self.write(&new_name(OUTCOMES), &lines)
     }
 
     /// Keeps a payload as it was read.
     pub(super) fn keep_payload(&self, payload: &[u8]) -> Result<()> {
-        self.write(&format!("{}.payload", uuid::Uuid::new_v4()), payload)
+        self.write(&new_name(PAYLOAD), payload)
     }
 
     /// All complete files.
@@ -65,11 +66,11 @@ impl Spool {
         let entries = fs::read_dir(&self.directory).into_iter().flatten();
         let kept = entries.filter_map(|entry| {
             let path = entry.ok()?.path();
-            let extension = path.extension()?.to_str()?.to_owned();
-            let contents = match extension.as_str() {
-                "ndjson" => lines(&fs::read(&path).ok()?),
-                "payload" => Contents::Payload(fs::read(&path).ok()?),
-                _ => return None,
+            let name = path.file_name()?.to_str()?;
+            let contents = match () {
+                () if name.ends_with(OUTCOMES) => lines(&fs::read(&path).ok()?),
+                () if name.ends_with(PAYLOAD) => Contents::Payload(fs::read(&path).ok()?),
+                () => return None,
             };
             Some(Kept { path, contents })
         });
@@ -93,6 +94,13 @@ impl Spool {
         Ok(path)
     }
 
+    /// Keeps a payload that nobody can record, for a person to look at. Returns its path.
+    pub(super) fn keep_refused(&self, payload: &[u8]) -> Result<PathBuf> {
+        let name = new_name(REFUSED);
+        self.write(&name, payload)?;
+        Ok(self.directory.join(name))
+    }
+
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let failed = || format!("cannot write to the spool {}", self.directory.display());
         fs::create_dir_all(&self.directory).with_context(failed)?;
@@ -104,6 +112,19 @@ impl Spool {
         let directory = File::open(&self.directory).with_context(failed)?;
         directory.sync_all().with_context(failed)
     }
+}
+
+/// The end of the names of files with outcomes.
+const OUTCOMES: &str = ".hook.ndjson";
+
+/// The end of the names of files with payloads.
+const PAYLOAD: &str = ".hook.payload";
+
+/// The end of the names of files with payloads that were refused.
+const REFUSED: &str = ".hook.refused";
+
+fn new_name(ending: &str) -> String {
+    format!("{}{ending}", uuid::Uuid::new_v4())
 }
 
 fn lines(text: &[u8]) -> Contents {

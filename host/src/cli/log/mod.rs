@@ -13,6 +13,7 @@ use super::session::Session;
 use super::show::EntryJson;
 use super::store::{open_to_read, place, runtime};
 use super::text::Line;
+use super::time::to_the_second;
 use crate::cli::Result;
 use crate::clock::Timestamp;
 use crate::config::{Private, Settings};
@@ -207,13 +208,7 @@ fn time(logged: &LoggedEntry, fields: Option<&Fields<'_>>) -> Timestamp {
 fn cells(logged: &LoggedEntry, fields: Option<&Fields<'_>>) -> [String; 6] {
     let of = |read: fn(&Fields<'_>) -> String| fields.map(read).unwrap_or_default();
     [
-        // Shown to the second, for people.
-        time(logged, fields)
-            .to_rfc3339()
-            .get(..19)
-            .unwrap_or_default()
-            .to_owned()
-            + "Z",
+        to_the_second(time(logged, fields)),
         of(|fields| fields.status.to_string()),
         short(&logged.commit).to_owned(),
         logged.task_id.clone(),

@@ -1,4 +1,4 @@
-//! Accepts what a door has taken in, and `POST /api/v1/outcomes`.
+//! Accepts the records of a request, and serves `POST /api/v1/outcomes`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,23 +7,21 @@ use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt as _};
 use intake::{Door, Taken, TakenKind, listed_id};
-use outcome::{Rejection, TaskId, Violation};
-use serde_json::value::RawValue;
+use outcome::{Rejection, TaskId};
 
-use super::answer::{Batch, DoorAnswer, respond};
+use super::answer::{Batch, DoorAnswer, Reads, respond};
 use super::maps;
-use super::sent::{self, Sent, Shape};
+use super::records::{NumberedRecord, read_records};
+use super::report_body::{self, Sender, Shape};
 use crate::App;
 use crate::answers::{self, Receipt};
-use crate::problem::{Kind, Problem};
-use crate::submit::{Asked, OutcomeQuery, Wait};
+use crate::parameters::{ReportParameters, Wait, settled};
+use crate::problem::Problem;
+
 use service::orchestrator::{AcceptError, Origin, PlanError};
 
 /// How many outcomes of one request are in progress at once. The store makes those that arrive together durable together.
-const TOGETHER: usize = 256;
-
-/// The most documents in one request.
-const MAX_DOCUMENTS: usize = 20_000;
+const MAX_CONCURRENT: usize = 256;
 
 /// Submits outcomes: one document, an array, one a line, or as CloudEvents.
 ///
@@ -45,22 +43,26 @@ const MAX_DOCUMENTS: usize = 20_000;
 pub async fn outcomes(
     State(app): State<Arc<App>>,
     Extension(origin): Extension<Origin>,
-    OutcomeQuery(asked): OutcomeQuery,
     request: Request,
 ) -> Result<Response, Problem> {
-    let is_mapped = matches!(&asked, Ok(asked) if asked.from.is_some());
-    let mut sent = sent::read(&app, request, is_mapped).await?;
-    let _held = sent.held.take();
-    let Asked {
+    let parameters = ReportParameters::read(&app, &request, &["wait", "ids", "from"]);
+    let sender = match &parameters {
+        Ok(ReportParameters { from: Some(_), .. }) => Sender::System,
+        _ => Sender::Reporter,
+    };
+    let mut body = report_body::read(&app, request, sender).await?;
+    let _reservation = body.reservation.take();
+    let ReportParameters {
         wait,
         encodes_ids,
         from,
-    } = asked?;
+    } = parameters?;
+    let shape = body.shape;
     let mut door = Door {
         encodes_ids,
         ..Door::clone(&app.limits.now().door)
     };
-    door.map = match (from, sent.shape) {
+    door.map = match (from, shape) {
         (Some(name), _) => {
             let wrong = || Problem::parameter("from", format!("must be one of {}", maps::names()));
             Some(maps::named(&name).ok_or_else(wrong)?)
@@ -68,235 +70,193 @@ pub async fn outcomes(
         (None, Shape::Event | Shape::Events) => Some(maps::data_of_events()),
         (None, Shape::Json | Shape::Lines) => None,
     };
-    let shape = sent.shape;
-    let taken = taken(&door, sent)?;
-    let closed = accept_all(&app, &origin, wait, taken, "skipped").await;
-    Ok(wait.applied(respond(shape, closed)))
+    let records = read_records(&door, body)?;
+    let answers = accept_all(&app, origin, wait, records, "skipped").await;
+    Ok(wait.applied(respond(shape, answers, Reads::Body)))
 }
 
-/// A record with its place in the request.
-pub struct Placed {
-    /// The line of NDJSON.
-    line: Option<usize>,
-    taken: Taken,
-}
-
-impl Placed {
-    /// A record that is not what it has to be.
-    pub fn refused(message: String) -> Placed {
-        let rejection = Violation::of_document(message).into();
-        Placed {
-            line: None,
-            taken: Taken {
-                place: String::new(),
-                kind: TakenKind::Refused {
-                    task_id: None,
-                    listed_as: None,
-                    document: None,
-                    rejection,
-                },
-                repaired: Vec::new(),
-                shortened: Vec::new(),
-            },
+/// Accepts all records of a request, and answers in order. `skipped` is the word for records that the map leaves out.
+///
+/// Tasks are announced first, so that the start and the end of one task may be in one request, in any order.
+pub async fn accept_all(
+    app: &App,
+    origin: Origin,
+    wait: Wait,
+    mut records: Vec<NumberedRecord>,
+    skipped: &'static str,
+) -> Vec<DoorAnswer> {
+    let wait = wait.begin();
+    if records.len() == 1
+        && let Some(record) = records.pop()
+    {
+        return vec![accept_record(app, origin, wait, record, skipped, true).await];
+    }
+    let is_announcement =
+        |record: &NumberedRecord| matches!(record.taken.kind, TakenKind::Announced(_));
+    let mut answers: Vec<Option<DoorAnswer>> = records.iter().map(|_| None).collect();
+    let (first, then): (Vec<_>, Vec<_>) = records
+        .into_iter()
+        .enumerate()
+        .partition(|(_, record)| is_announcement(record));
+    for group in [first, then] {
+        let accepting = group.into_iter().map(|(index, record)| {
+            let origin = origin.clone();
+            async move {
+                let answer = accept_record(app, origin, wait, record, skipped, false).await;
+                (index, answer)
+            }
+        });
+        let mut accepting = stream::iter(accepting).buffered(MAX_CONCURRENT);
+        while let Some((index, answer)) = accepting.next().await {
+            answers[index] = Some(answer);
         }
     }
+    answers.into_iter().flatten().collect()
 }
 
-/// Takes in a body.
-pub fn taken(door: &Door, sent: Sent) -> Result<Vec<Placed>, Problem> {
-    let placed = |line| move |taken| Placed { line, taken };
-    if let Some(treated) = sent.treated {
-        return Ok(door
-            .take_treated(treated)
-            .into_iter()
-            .map(placed(None))
-            .collect());
-    }
-    let is_array = sent.bytes.trim_ascii_start().starts_with(b"[");
-    if is_array && matches!(sent.shape, Shape::Json | Shape::Events) {
-        // Counted before anything is made of them.
-        check_count(elements(&sent.bytes)?.len())?;
-    }
-    let mut all = Vec::new();
-    match sent.shape {
-        Shape::Lines => {
-            for (index, line) in sent.bytes.split(|byte| *byte == b'\n').enumerate() {
-                if !line.trim_ascii().is_empty() {
-                    check_count(all.len())?;
-                    all.extend(
-                        door.take(line.to_vec())
-                            .into_iter()
-                            .map(placed(Some(index + 1))),
-                    );
+async fn accept_record(
+    app: &App,
+    origin: Origin,
+    wait: Wait,
+    record: NumberedRecord,
+    skipped: &'static str,
+    is_only: bool,
+) -> DoorAnswer {
+    let NumberedRecord { line, taken } = record;
+    let Taken {
+        place,
+        kind,
+        repaired,
+        shortened,
+    } = taken;
+    let answer = match kind {
+        TakenKind::Outcome { document } => {
+            match app.orchestrator.accept(&document, origin.clone()).await {
+                Ok(receipt) => submitted(app, wait, receipt).await,
+                Err(error) => {
+                    let refusing =
+                        not_accepted(app, origin, store::Kind::Outcome, &document, error);
+                    Box::pin(refusing).await
                 }
             }
         }
-        Shape::Json if door.map.is_none() && is_array => {
-            for element in elements(&sent.bytes)? {
-                all.extend(
-                    door.take(element.get().as_bytes().to_vec())
-                        .into_iter()
-                        .map(placed(None)),
-                );
-            }
-        }
-        Shape::Json | Shape::Event | Shape::Events => {
-            all.extend(door.take(sent.bytes.to_vec()).into_iter().map(placed(None)));
-        }
-    }
-    check_count(all.len())?;
-    Ok(all)
-}
-
-/// Whether one request may have this many documents.
-pub fn check_count(count: usize) -> Result<(), Problem> {
-    if count <= MAX_DOCUMENTS {
-        return Ok(());
-    }
-    let detail = format!("at most {MAX_DOCUMENTS} documents are accepted in one request");
-    Err(Problem::with_detail(Kind::TooLarge, detail))
-}
-
-/// The elements of an array of documents.
-pub fn elements(body: &[u8]) -> Result<Vec<&RawValue>, Problem> {
-    let malformed = |detail: String| Problem::with_detail(Kind::Malformed, detail);
-    let text =
-        std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8".to_owned()))?;
-    // Lone surrogates and the like are put right for each document.
-    serde_json::from_str(text).map_err(|error| malformed(format!("the array is not JSON: {error}")))
-}
-
-/// Takes in one document that was put together here.
-pub fn taken_one(door: &Door, document: Vec<u8>) -> Vec<Placed> {
-    let taken = door.take(document).into_iter();
-    taken.map(|taken| Placed { line: None, taken }).collect()
-}
-
-/// Accepts everything that was taken in, and answers in order. `skipped` is the word for records that the map leaves
-/// out.
-pub async fn accept_all(
-    app: &App,
-    origin: &Origin,
-    wait: Wait,
-    records: Vec<Placed>,
-    skipped: &'static str,
-) -> Vec<DoorAnswer> {
-    let is_one = records.len() == 1;
-    let accepting = records.into_iter().map(|record| async move {
-        let Placed { line, taken } = record;
-        let Taken {
-            place,
-            kind,
-            repaired,
-            shortened,
-        } = taken;
-        let mut answer = accept(app, origin, wait, kind, skipped).await;
-        app.orchestrator.metrics().intake(answer.result());
-        if !repaired.is_empty() {
-            app.orchestrator.metrics().intake(Some("repaired"));
-            answer = answer.with("repaired", repaired);
-        }
-        if !shortened.is_empty() {
-            app.orchestrator.metrics().intake(Some("shortened"));
-            answer = answer.with("shortened", shortened);
-        }
-        match line {
-            Some(line) => answer.with("line", line),
-            None if !is_one => answer.with("record", place),
-            None => answer,
-        }
-    });
-    stream::iter(accepting).buffered(TOGETHER).collect().await
-}
-
-async fn accept(
-    app: &App,
-    origin: &Origin,
-    wait: Wait,
-    kind: TakenKind,
-    skipped: &'static str,
-) -> DoorAnswer {
-    let document = match kind {
-        TakenKind::Outcome { document } => document,
-        TakenKind::Announced(plan) => return announce(app, &plan).await,
-        TakenKind::NotTerminal { task_id, word } => {
-            return DoorAnswer::not_terminal(&word, task_id);
-        }
-        TakenKind::Skipped => return DoorAnswer::of(skipped, None),
+        TakenKind::Announced(plan) => Box::pin(announce(app, &plan)).await,
+        TakenKind::NotTerminal { task_id, word } => DoorAnswer::not_terminal(&word, task_id),
+        TakenKind::Skipped => DoorAnswer::of(skipped, None),
         TakenKind::Refused {
             listed_as,
             document,
             rejection,
             ..
         } => {
+            let document = document.unwrap_or_default();
             let mut problem = Problem::rejection(&rejection, b"{}");
-            if let (Some(task_id), Some(document)) = (listed_as, document) {
-                problem.receipt = kept(app, origin, task_id, &document, &rejection).await;
+            if let Some(task_id) = listed_as {
+                let kind = store::Kind::Outcome;
+                let keeping = keep(app, origin, task_id, kind, &document, &rejection);
+                problem.receipt = Box::pin(keeping).await;
             }
-            return DoorAnswer::problem(problem);
-        }
-    };
-    match app.orchestrator.accept(&document, origin.clone()).await {
-        Ok(receipt) => {
-            let state = crate::submit::settled(app, wait, &receipt).await;
-            let unsigned = match &state {
-                store::State::Committed { commit, .. } => {
-                    app.orchestrator.unsigned(vec![commit.clone()]).await
-                }
-                _ => HashSet::new(),
-            };
-            let trail_ref = app.orchestrator.trail_ref();
-            let answer = answers::status_and_body(&receipt, &state, wait, &trail_ref, &unsigned);
-            DoorAnswer::submitted(receipt.task_id.to_string(), answer)
-        }
-        Err(error) => {
-            let mut problem = Problem::accept(&error, &document);
-            problem.receipt = kept_if_refused(app, origin, &document, &error).await;
             DoorAnswer::problem(problem)
         }
+    };
+    let answer = changed(app, answer, repaired, shortened);
+    match line {
+        Some(line) => answer.with("line", line),
+        None if !is_only => answer.with("record", place),
+        None => answer,
     }
 }
 
-/// Keeps a document that was not accepted because it is not an outcome. Returns its receipt, if its task's id could be
-/// read.
-pub async fn kept_if_refused(
+/// Counts what happened to a document, and adds pointers to what was changed in it to its answer.
+pub fn changed(
     app: &App,
-    origin: &Origin,
-    document: &[u8],
-    error: &AcceptError,
-) -> Option<Box<Receipt>> {
-    let AcceptError::Refused(rejection) = error else {
-        return None;
-    };
-    kept(app, origin, listed_id(document)?, document, rejection).await
+    mut answer: DoorAnswer,
+    repaired: Vec<String>,
+    shortened: Vec<String>,
+) -> DoorAnswer {
+    let metrics = app.orchestrator.metrics();
+    if let Some(result) = answer.result() {
+        metrics.intake(result);
+    }
+    for (result, pointers) in [("repaired", repaired), ("shortened", shortened)] {
+        if !pointers.is_empty() {
+            metrics.intake(result);
+            answer = answer.with(result, pointers);
+        }
+    }
+    answer
 }
 
-/// Keeps a document that was refused.
-pub async fn kept(
+/// The answer about an accepted submission, once it is closed or the wait is over.
+pub async fn submitted(
     app: &App,
-    origin: &Origin,
+    wait: Wait,
+    receipt: service::orchestrator::Receipt,
+) -> DoorAnswer {
+    let state = settled(app, wait, &receipt).await;
+    let unsigned = match &state {
+        store::State::Committed { commit, .. } => {
+            app.orchestrator.unsigned(vec![commit.clone()]).await
+        }
+        _ => HashSet::new(),
+    };
+    let trail_ref = app.orchestrator.trail_ref();
+    let answer = answers::status_and_body(&receipt, &state, wait, &trail_ref, &unsigned);
+    DoorAnswer::submitted(receipt.task_id.to_string(), answer)
+}
+
+/// The answer about a document that was not accepted. If it was refused, it is kept for the task whose id can be read.
+pub async fn not_accepted(
+    app: &App,
+    origin: Origin,
+    kind: store::Kind,
+    document: &[u8],
+    error: AcceptError,
+) -> DoorAnswer {
+    let mut problem = Problem::accept(&error, document);
+    if let AcceptError::Refused(rejection) = &error
+        && let Some(task_id) = listed_id(document)
+    {
+        problem.receipt = keep(app, origin, task_id, kind, document, rejection).await;
+    }
+    DoorAnswer::problem(problem)
+}
+
+async fn keep(
+    app: &App,
+    origin: Origin,
     task_id: TaskId,
+    kind: store::Kind,
     document: &[u8],
     rejection: &Rejection,
 ) -> Option<Box<Receipt>> {
     let orchestrator = &app.orchestrator;
-    let kept = orchestrator.keep_refused(task_id, document, rejection, origin.clone());
-    let receipt = kept.await?;
-    Some(Box::new(Receipt::kept(&receipt, &orchestrator.trail_ref())))
+    let keeping = orchestrator.keep_refused(task_id, document, kind, rejection, origin);
+    let receipt = keeping.await?;
+    let receipt = Receipt::of_refused(&receipt, &orchestrator.trail_ref());
+    Some(Box::new(receipt))
 }
 
-/// Notes a task that has begun. One that has ended already is left as it is: events may arrive in any order.
+/// Announces a task that has begun. One that has ended already is left as it is: events may arrive in any order.
 async fn announce(app: &App, plan: &[u8]) -> DoorAnswer {
-    match app.orchestrator.plan(plan).await {
-        Ok(task) => DoorAnswer::of("announced", None).with("task_id", task.plan.task_id.as_str()),
-        Err(PlanError::Finished { status }) if app.orchestrator.plan_late(plan).await.is_ok() => {
+    let announced = |task_id: String, reason: Option<String>| {
+        DoorAnswer::of("announced", reason).with("task_id", task_id)
+    };
+    let status = match app.orchestrator.plan(plan).await {
+        Ok(task) => return announced(task.plan.task_id.to_string(), None),
+        Err(PlanError::Finished { status }) => status,
+        Err(error) => return DoorAnswer::problem(Problem::plan(&error, plan)),
+    };
+    let task_id = outcome::TaskOutcome::recover_task_id(plan).unwrap_or_default();
+    match app.orchestrator.plan_late(plan).await {
+        Ok(_) => {
             let reason = format!("planned late: the task has ended already ({status})");
-            DoorAnswer::of("announced", Some(reason))
+            announced(task_id, Some(reason))
         }
-        Err(PlanError::Finished { status }) => DoorAnswer::of(
-            "announced",
-            Some(format!("the task has ended already ({status})")),
-        ),
+        Err(PlanError::Finished { status }) => {
+            let reason = format!("the task has ended already ({status})");
+            announced(task_id, Some(reason))
+        }
         Err(error) => DoorAnswer::problem(Problem::plan(&error, plan)),
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::sent::Shape;
+use super::report_body::Shape;
 use crate::answers::SCHEMA;
 use crate::problem::{Problem, Refusal};
 
@@ -89,11 +89,6 @@ impl DoorAnswer {
         self
     }
 
-    /// Whether it could not be accepted now, through no fault of the sender.
-    pub fn is_server_error(&self) -> bool {
-        self.status.is_server_error()
-    }
-
     /// The result in one word, if it is not about a submission.
     pub fn result(&self) -> Option<&'static str> {
         match self.about {
@@ -138,17 +133,30 @@ pub struct Batch {
     answers: Vec<Box<RawValue>>,
 }
 
-/// The response: for one record its own answer, else all of them. 207 if not all were taken.
-pub fn respond(shape: Shape, mut answers: Vec<DoorAnswer>) -> Response {
+/// What a sender reads of the answer about several records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// The answer about each record.
+    Body,
+    /// Only the status: after a success it does not send any record again.
+    Status,
+}
+
+/// The response: for one record its own answer, else all of them. 207 if not all were accepted; for a sender that reads
+/// only the status 503 if one could not be accepted now.
+pub fn respond(shape: Shape, mut answers: Vec<DoorAnswer>, reads: Reads) -> Response {
     if answers.len() == 1 && shape != Shape::Lines {
         return respond_alone(answers.remove(0));
     }
     let is_failure = |answer: &DoorAnswer| !answer.status.is_success();
     let has = |status: StatusCode| move |answer: &DoorAnswer| answer.status == status;
     let failed = answers.iter().filter(|answer| is_failure(answer)).count();
-    let status = if !answers.is_empty() && answers.iter().all(has(StatusCode::SERVICE_UNAVAILABLE))
-    {
-        // Nothing was accepted: the sender must send all of it again.
+    let is_unavailable = |answer: &DoorAnswer| answer.status.is_server_error();
+    let must_be_sent_again = match reads {
+        Reads::Body => !answers.is_empty() && answers.iter().all(is_unavailable),
+        Reads::Status => answers.iter().any(is_unavailable),
+    };
+    let status = if must_be_sent_again {
         StatusCode::SERVICE_UNAVAILABLE
     } else if failed > 0 {
         StatusCode::MULTI_STATUS
@@ -204,7 +212,12 @@ pub fn respond(shape: Shape, mut answers: Vec<DoorAnswer>) -> Response {
 
 fn respond_alone(answer: DoorAnswer) -> Response {
     let (kind, location) = match answer.about {
-        About::Problem(Some(problem)) => return problem.into_response(),
+        About::Problem(Some(problem)) => {
+            // With what was added to it since.
+            let mut response = problem.into_response();
+            *response.body_mut() = answer.body.into();
+            return response;
+        }
         About::Problem(None) => ("application/problem+json", None),
         About::Accepted(task_id) => ("application/json", Some(format!("/api/v1/tasks/{task_id}"))),
         About::NoSubmission(_) => ("application/json", None),

@@ -1,4 +1,4 @@
-//! Compressed bodies: `gzip` and `zstd`. They are decompressed while they arrive; who reads them sets the bound.
+//! Decompresses request bodies (gzip, zstd) as they arrive. The caller limits the size.
 
 use std::io;
 

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts as _;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -12,15 +11,16 @@ use base64::engine::general_purpose::STANDARD;
 use intake::{Door, Object};
 use serde_json::value::RawValue;
 
-use super::accept::{Placed, accept_all, check_count, elements, taken_one};
-use super::answer::{Batch, DoorAnswer, respond};
+use super::accept::accept_all;
+use super::answer::{Batch, DoorAnswer, Reads, respond};
 use super::maps;
-use super::sent::{self, Sent, Shape, has};
+use super::records::{NumberedRecord, elements, one_record};
+use super::report_body::{self, Sender, Shape};
 use crate::App;
 use crate::answers::Receipt;
 use crate::body::has_type;
+use crate::parameters::ReportParameters;
 use crate::problem::{Kind, Problem};
-use crate::submit::WaitQuery;
 use service::orchestrator::Origin;
 
 /// Submits CloudEvents: our own, Tekton's and CDEvents.
@@ -40,33 +40,34 @@ pub async fn cloudevents(
     Extension(origin): Extension<Origin>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (mut parts, body) = request.into_parts();
-    let Ok(WaitQuery(wait)) = WaitQuery::from_request_parts(&mut parts, &app).await;
-    let is_binary = has(&parts.headers, "ce-specversion");
-    if is_binary && is_foreign(&parts.headers) {
-        // A broker would send it again for ever.
-        return Ok(respond(Shape::Json, vec![DoorAnswer::of("unmapped", None)]));
+    let parameters = ReportParameters::read(&app, &request, &["wait"]);
+    let headers = request.headers().clone();
+    let is_binary = headers.contains_key("ce-specversion");
+    if is_binary && is_foreign(&headers) {
+        // An error status would make a broker retry forever.
+        let unmapped = DoorAnswer::of("unmapped", None);
+        return Ok(respond(Shape::Json, vec![unmapped], Reads::Status));
     }
-    let mut sent = sent::read(&app, Request::from_parts(parts, body), true).await?;
-    let _held = sent.held.take();
-    let wait = wait?;
+    let mut body = report_body::read(&app, request, Sender::System).await?;
+    let _reservation = body.reservation.take();
+    let wait = parameters?.wait;
     let door = Door {
         map: maps::named("cloudevents"),
         ..Door::clone(&app.limits.now().door)
     };
-    let shape = sent.shape;
+    let shape = body.shape;
     let records = match (shape, is_binary) {
-        (Shape::Json, true) => taken_one(&door, structured(&sent)?),
-        (Shape::Event, false) => taken_one(&door, checked(&sent.bytes)?),
+        (Shape::Json, true) => one_record(&door, structured(&headers, &body.bytes)?),
+        (Shape::Event, false) => one_record(&door, checked(&body.bytes)?),
         (Shape::Events, false) => {
-            let events = elements(&sent.bytes)?;
-            check_count(events.len())?;
             let mut records = Vec::new();
-            for event in events {
+            for event in elements(&body.bytes)? {
                 records.extend(match checked(event.get().as_bytes()) {
-                    Ok(event) => taken_one(&door, event),
+                    Ok(event) => one_record(&door, event),
                     // The others of the batch are taken.
-                    Err(problem) => vec![Placed::refused(problem.detail.unwrap_or_default())],
+                    Err(problem) => {
+                        vec![NumberedRecord::refused(problem.detail.unwrap_or_default())]
+                    }
                 });
             }
             records
@@ -77,8 +78,8 @@ pub async fn cloudevents(
             return Err(Problem::with_detail(Kind::MediaType, detail));
         }
     };
-    let closed = accept_all(&app, &origin, wait, records, "unmapped").await;
-    Ok(wait.applied(respond(shape, closed)))
+    let answers = accept_all(&app, origin, wait, records, "unmapped").await;
+    Ok(wait.applied(respond(shape, answers, Reads::Status)))
 }
 
 /// Whether a binary event has a type that no map knows, and data that is not JSON.
@@ -94,7 +95,7 @@ fn checked(event: &[u8]) -> Result<Vec<u8>, Problem> {
     let malformed = |detail: String| Problem::with_detail(Kind::Malformed, detail);
     let text = std::str::from_utf8(event).ok();
     let text = text.filter(|text| serde_json::from_str::<&RawValue>(text).is_ok());
-    let Some(text) = text.map(|text| text.trim_start_matches('\u{feff}').trim()) else {
+    let Some(text) = text.map(str::trim) else {
         // The door repairs it, or says what is wrong.
         return Ok(event.to_vec());
     };
@@ -132,10 +133,10 @@ fn checked(event: &[u8]) -> Result<Vec<u8>, Problem> {
 }
 
 /// A binary event in structured form.
-fn structured(sent: &Sent) -> Result<Vec<u8>, Problem> {
+fn structured(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, Problem> {
     let malformed = |detail: &str| Problem::with_detail(Kind::Malformed, detail);
     let mut event = Object::new();
-    for (name, value) in &sent.headers {
+    for (name, value) in headers {
         if let Some(name) = name.as_str().strip_prefix("ce-") {
             let value = value.to_str().ok().and_then(decoded);
             let value = value.ok_or_else(|| malformed("an attribute of the event is not text"))?;
@@ -152,7 +153,7 @@ fn structured(sent: &Sent) -> Result<Vec<u8>, Problem> {
         return Err(malformed("only version 1.0 of CloudEvents is taken"));
     }
     event.text("datacontenttype", "application/json");
-    let data = std::str::from_utf8(&sent.bytes).map_err(|_| malformed("the body is not UTF-8"))?;
+    let data = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8"))?;
     let data = data.trim_matches([' ', '\t', '\r', '\n', '\u{feff}']);
     if !data.is_empty() {
         event.raw("data", data);

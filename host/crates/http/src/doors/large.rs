@@ -1,83 +1,82 @@
-//! Bodies that are larger than an outcome may be: long texts are shortened while they arrive, in bounded memory.
+//! Bodies that are larger than an outcome may be: an array of documents, or one document whose long texts are shortened while it
+//! arrives.
 
-use axum::body::Bytes;
-use futures_util::StreamExt as _;
 use intake::treat::{Rules, Treated, Treatment};
-use tokio::time::timeout;
 
-use super::sent::BATCH_BYTES;
-use crate::App;
-use crate::body::{Beginning, too_large};
-use crate::problem::{Kind, Problem};
+use crate::body::Overflow;
 
-/// Reads the rest of a document of at most `outcome.accept_max_bytes` bytes, and shortens its texts by these rules. What
-/// is left may have at most `most` bytes.
-pub async fn shorten(
-    app: &App,
-    beginning: Beginning,
+/// A large body while it is read: its long texts are shortened before they are held whole.
+pub struct LargeBody {
     rules: Rules,
-    most: usize,
-) -> Result<Treated, Problem> {
-    let limits = app.limits.now();
-    let accepted = limits.door.most_bytes();
-    let mut treatment = Treatment::new(rules);
-    read(app, beginning, accepted, |part| {
-        treatment.push(part);
-        match treatment.len() > most {
-            true => Err(Problem::with_detail(
-                Kind::TooLarge,
-                "even without its long texts it is larger than an outcome may be",
-            )),
-            false => Ok(()),
+    /// How many bytes may be left of one document.
+    limit: usize,
+    /// How many bytes an array may have; `None` if an array is one document.
+    array_limit: Option<usize>,
+    kind: Kind,
+}
+
+enum Kind {
+    /// It is not large, or has not begun.
+    None,
+    Array(Vec<u8>),
+    Document(Box<Treatment>),
+}
+
+/// A large body that was read.
+pub enum LargeDocument {
+    /// An array of documents.
+    Array(Vec<u8>),
+    /// What is left of one document.
+    Shortened(Treated),
+}
+
+impl LargeBody {
+    /// Shortens by these rules to at most `limit` bytes. Without a map, an array is kept as it is, up to `array_limit`
+    /// bytes.
+    pub fn new(rules: Rules, limit: usize, array_limit: Option<usize>) -> LargeBody {
+        LargeBody {
+            rules,
+            limit,
+            array_limit,
+            kind: Kind::None,
         }
-    })
-    .await?;
-    Ok(treatment.finish())
+    }
+
+    /// What was read; `None` if the body was not large.
+    pub fn finish(self) -> Option<LargeDocument> {
+        match self.kind {
+            Kind::None => None,
+            Kind::Array(bytes) => Some(LargeDocument::Array(bytes)),
+            Kind::Document(treatment) => Some(LargeDocument::Shortened(treatment.finish())),
+        }
+    }
 }
 
-/// Reads the rest of an array of documents.
-pub async fn array(app: &App, beginning: Beginning) -> Result<Bytes, Problem> {
-    let mut bytes = Vec::new();
-    read(app, beginning, BATCH_BYTES, |part| {
-        bytes.extend_from_slice(part);
-        Ok(())
-    })
-    .await?;
-    Ok(bytes.into())
-}
-
-async fn read(
-    app: &App,
-    beginning: Beginning,
-    most: usize,
-    mut take: impl FnMut(&[u8]) -> Result<(), Problem>,
-) -> Result<(), Problem> {
-    let Beginning {
-        bytes,
-        mut rest,
-        reservation: _reservation,
-    } = beginning;
-    let reading = async {
-        let mut length = bytes.len();
-        take(&bytes)?;
-        drop(bytes);
-        while let Some(part) = rest.next().await {
-            let part = part
-                .map_err(|_| Problem::with_detail(Kind::Malformed, "the body ended too early"))?;
-            length += part.len();
-            if length > most {
-                return Err(too_large(most));
+impl Overflow for LargeBody {
+    fn room(&mut self, beginning: &[u8]) -> usize {
+        match self.array_limit {
+            Some(limit) if beginning.trim_ascii_start().starts_with(b"[") => {
+                self.kind = Kind::Array(Vec::new());
+                limit
             }
-            take(&part)?;
+            _ => {
+                self.kind = Kind::Document(Box::new(Treatment::new(self.rules)));
+                self.limit
+            }
         }
-        Ok(())
-    };
-    let time = app.limits.now().body_time;
-    match timeout(time, reading).await {
-        Ok(done) => done,
-        Err(_) => {
-            let detail = format!("the body must arrive within {} s", time.as_secs());
-            Err(Problem::with_detail(Kind::TooSlow, detail))
+    }
+
+    fn take(&mut self, part: &[u8]) -> bool {
+        match &mut self.kind {
+            Kind::None => false,
+            Kind::Array(bytes) => {
+                bytes.extend_from_slice(part);
+                self.array_limit.is_some_and(|limit| bytes.len() <= limit)
+            }
+            Kind::Document(treatment) => {
+                treatment.push(part);
+                treatment.len() <= self.limit
+            }
         }
     }
 }

@@ -6,14 +6,15 @@ use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use intake::Door;
 
-use super::accept::{accept_all, taken};
-use super::answer::{Batch, respond};
+use super::accept::accept_all;
+use super::answer::{Batch, Reads, respond};
 use super::maps;
-use super::sent::{self, Shape};
+use super::records::read_records;
+use super::report_body::{self, Sender, Shape};
 use crate::App;
 use crate::answers::Receipt;
+use crate::parameters::ReportParameters;
 use crate::problem::{Kind, Problem};
-use crate::submit::WaitQuery;
 use service::orchestrator::Origin;
 
 /// Submits OpenLineage events, one or an array.
@@ -32,13 +33,13 @@ use service::orchestrator::Origin;
 pub async fn lineage(
     State(app): State<Arc<App>>,
     Extension(origin): Extension<Origin>,
-    WaitQuery(wait): WaitQuery,
     request: Request,
 ) -> Result<Response, Problem> {
-    let mut sent = sent::read(&app, request, true).await?;
-    let _held = sent.held.take();
-    let wait = wait?;
-    if matches!(sent.shape, Shape::Event | Shape::Events) {
+    let parameters = ReportParameters::read(&app, &request, &["wait"]);
+    let mut body = report_body::read(&app, request, Sender::System).await?;
+    let _reservation = body.reservation.take();
+    let wait = parameters?.wait;
+    if matches!(body.shape, Shape::Event | Shape::Events) {
         return Err(Problem::with_detail(
             Kind::MediaType,
             "the body must be application/json",
@@ -48,8 +49,8 @@ pub async fn lineage(
         map: maps::named("openlineage"),
         ..Door::clone(&app.limits.now().door)
     };
-    let shape = sent.shape;
-    let records = taken(&door, sent)?;
-    let closed = accept_all(&app, &origin, wait, records, "skipped").await;
-    Ok(wait.applied(respond(shape, closed)))
+    let shape = body.shape;
+    let records = read_records(&door, body)?;
+    let answers = accept_all(&app, origin, wait, records, "skipped").await;
+    Ok(wait.applied(respond(shape, answers, Reads::Status)))
 }

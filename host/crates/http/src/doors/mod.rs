@@ -10,16 +10,18 @@ mod hooks;
 mod large;
 mod lineage;
 mod maps;
-mod sent;
+mod records;
+mod report_body;
 mod tasks;
+mod work_result;
 
-pub use accept::{kept_if_refused, outcomes};
-pub use answer::{DoorAnswer, respond, text_of};
+pub use accept::outcomes;
+pub use answer::text_of;
 pub use events::{cloudevents, handshake};
 pub use hooks::{Deliveries, Hook, Scheme, hook};
 pub use lineage::lineage;
-pub use sent::{Sent, Shape};
 pub use tasks::by_source_id;
+pub use work_result::{plan, work_result};
 
 // The paths that the description of the service is made from.
 pub use accept::__path_outcomes;
@@ -27,3 +29,4 @@ pub use events::{__path_cloudevents, __path_handshake};
 pub use hooks::__path_hook;
 pub use lineage::__path_lineage;
 pub use tasks::__path_by_source_id;
+pub use work_result::{__path_plan, __path_work_result};

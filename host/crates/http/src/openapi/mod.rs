@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::problem::Problem;
-use super::{App, audit, doors, events, operate, policy, proof, submissions, submit, task};
+use super::{App, audit, doors, events, operate, policy, proof, submissions, task};
 use outcome::Statuses;
 
 #[derive(OpenApi)]
@@ -30,8 +30,8 @@ use outcome::Statuses;
         doors::handshake,
         doors::hook,
         doors::by_source_id,
-        submit::work_result,
-        submit::plan,
+        doors::work_result,
+        doors::plan,
         task::task,
         task::entry,
         proof::proof,

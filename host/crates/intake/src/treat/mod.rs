@@ -6,8 +6,6 @@ mod machine;
 mod members;
 mod text;
 
-use memchr::memmem;
-
 pub use machine::Treatment;
 pub use members::shorten_members;
 
@@ -61,11 +59,11 @@ pub fn treat(document: &[u8], rules: Rules) -> Treated {
 /// Whether [`treat`] may change anything about a document that is not too long. It costs less than parsing.
 pub fn may_help(document: &[u8], non_finite: NonFinite) -> bool {
     let has_surrogate = || {
-        memmem::find_iter(document, b"\\u").any(|at| {
-            let digits = document.get(at + 2..at + 4).unwrap_or_default();
+        memchr::memchr_iter(b'\\', document).any(|at| {
+            let digits = document.get(at + 1..at + 4).unwrap_or_default();
             matches!(
                 digits,
-                [b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F']
+                [b'u', b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F']
             )
         })
     };

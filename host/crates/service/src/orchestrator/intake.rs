@@ -262,6 +262,21 @@ impl Inner {
         unreachable!("the last attempt returns")
     }
 
+    /// Accepts the host's own report of a task, unless the task has ended. Returns whether it was accepted.
+    pub(super) async fn accept_unless_finished(
+        &self,
+        task_id: &TaskId,
+        report: &str,
+    ) -> Result<bool, AcceptError> {
+        let task = self.store.task(task_id).await?;
+        if task.is_some_and(|task| task.finished.is_some()) {
+            return Ok(false);
+        }
+        let names = ForeignNames::default();
+        let accepting = self.accept_result(report.as_bytes(), &names, Origin::default());
+        accepting.await.map(|_| true)
+    }
+
     pub(super) async fn take_in(
         &self,
         submission: Submission,

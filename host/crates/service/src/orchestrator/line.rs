@@ -13,7 +13,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Inner;
 use super::pulse::Stage;
-use super::refused::violations_of;
 use outcome::{Cause, Reporter};
 use recorder::{Answer, Pending, Recorder, Report};
 use store::{Kind, Lease, Queued, Sequence};
@@ -81,14 +80,6 @@ fn decide(inner: &Inner, items: &Receiver<LineItem>, decided: &Sender<Decided>) 
             answer: None,
             began: Instant::now(),
         };
-        if let Some(violations) = violations_of(&queued.document) {
-            let task_id = Some(attempted.task_id.clone());
-            attempted.answer = Some(Answer::refused(task_id, violations));
-            if decided.send((attempted, None)).is_err() {
-                return;
-            }
-            continue;
-        }
         let report = match queued.kind {
             Kind::Outcome => Report::Outcome,
             Kind::WorkResult => Report::WorkResult,

@@ -7,32 +7,29 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::intake::Origin;
-use super::work_result::ForeignNames;
 use super::{Inner, Orchestrator};
+use outcome::TaskId;
 use outcome::clock::Timestamp;
 use store::{AnnouncedTask, Store, StoreError};
 
 /// The status of a task that is recorded because it has not ended in time.
 pub const TIMED_OUT: &str = "timed_out";
 
-/// The longest interval between two passes.
-const EVERY: Duration = Duration::from_secs(30);
-
-/// The shortest interval between two passes.
-const LOOK: Duration = Duration::from_secs(1);
+/// The interval between two passes: a quarter of the shortest deadline, within these bounds.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How many tasks to read at once.
-const TOGETHER: u32 = 500;
+const READ_LIMIT: u32 = 500;
 
 /// The most overdue tasks that are counted.
 const MAX_COUNTED: usize = 100_000;
 
-/// Within what time of its announcement a task has to end.
+/// How long after its announcement a task may run before it is overdue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deadlines {
-    /// For tasks of pools without a deadline, and of no pool; `None`: they are never overdue.
-    pub otherwise: Option<Duration>,
+    /// For tasks of no pool, and of pools without a deadline; `None`: they are never overdue.
+    pub default: Option<Duration>,
     /// By the pool of agents.
     pub pools: BTreeMap<String, Duration>,
     /// Whether overdue tasks are recorded, as [`TIMED_OUT`].
@@ -48,25 +45,23 @@ pub struct OverdueTask {
     pub due_at: Timestamp,
 }
 
+/// The announcement after which a list of unfinished tasks continues.
+type Position = (Timestamp, TaskId);
+
 impl Deadlines {
     fn shortest(&self) -> Option<Duration> {
-        self.pools.values().copied().chain(self.otherwise).min()
+        self.pools.values().copied().chain(self.default).min()
     }
 
-    fn of(&self, pool: Option<&str>) -> Option<Duration> {
-        let of_pool = pool.and_then(|pool| self.pools.get(pool).copied());
-        of_pool.or(self.otherwise)
-    }
-
-    /// The task, if it is overdue at this time.
-    fn judge(&self, task: AnnouncedTask, now: Timestamp) -> Option<OverdueTask> {
-        let time = self.of(task.agent_pool.as_deref())?;
-        let due_at = task.announced_at.plus(time);
-        (due_at <= now).then_some(OverdueTask { task, due_at })
+    /// When the task is due; `None` if it may run for ever.
+    fn due_at(&self, task: &AnnouncedTask) -> Option<Timestamp> {
+        let pool = task.agent_pool.as_ref();
+        let deadline = pool.and_then(|pool| self.pools.get(pool).copied());
+        Some(task.announced_at.plus(deadline.or(self.default)?))
     }
 }
 
-/// Tasks that are overdue at this time, at most `most`, those first that were announced first.
+/// Tasks that are overdue now, by the store's clock, at most `limit`, oldest announcement first.
 ///
 /// # Errors
 ///
@@ -74,29 +69,48 @@ impl Deadlines {
 pub async fn overdue(
     store: &dyn Store,
     deadlines: &Deadlines,
-    now: Timestamp,
-    most: usize,
+    limit: usize,
 ) -> Result<Vec<OverdueTask>, StoreError> {
+    Ok(overdue_after(store, deadlines, None, limit).await?.0)
+}
+
+/// Tasks that are overdue now and were announced after this position; and the last position before the first task that
+/// is or may become overdue, where the next look can begin.
+async fn overdue_after(
+    store: &dyn Store,
+    deadlines: &Deadlines,
+    mut after: Option<Position>,
+    limit: usize,
+) -> Result<(Vec<OverdueTask>, Option<Position>), StoreError> {
+    let mut found = Vec::new();
+    let (mut start, mut has_deadline) = (after.clone(), false);
     let Some(shortest) = deadlines.shortest() else {
-        return Ok(Vec::new());
+        return Ok((found, start));
     };
-    let until = now.minus(shortest);
-    let (mut found, mut after) = (Vec::new(), None);
-    while found.len() < most {
-        let tasks = store.unfinished(until, after, TOGETHER).await?;
-        let is_last = tasks.len() < TOGETHER as usize;
-        after = tasks
-            .last()
-            .map(|task| (task.announced_at, task.task_id.clone()));
-        let overdue = tasks
-            .into_iter()
-            .filter_map(|task| deadlines.judge(task, now));
-        found.extend(overdue.take(most - found.len()));
+    while found.len() < limit {
+        let page = store.unfinished(shortest, after, READ_LIMIT).await?;
+        let is_last = page.tasks.len() < READ_LIMIT as usize;
+        after = page.tasks.last().map(position);
+        for task in page.tasks {
+            let due_at = deadlines.due_at(&task);
+            has_deadline |= due_at.is_some();
+            if !has_deadline {
+                start = Some(position(&task));
+            }
+            if let Some(due_at) = due_at.filter(|due_at| *due_at <= page.now) {
+                found.push(OverdueTask { task, due_at });
+            }
+        }
         if is_last {
             break;
         }
     }
-    Ok(found)
+    found.truncate(limit);
+    Ok((found, start))
+}
+
+fn position(task: &AnnouncedTask) -> Position {
+    (task.announced_at, task.task_id.clone())
 }
 
 impl Orchestrator {
@@ -106,14 +120,14 @@ impl Orchestrator {
         self.inner().deadlines.send_replace(deadlines);
     }
 
-    /// Tasks that are overdue now, at most `most`.
+    /// Tasks that are overdue now, at most `limit`.
     ///
     /// # Errors
     ///
     /// The store cannot be read.
-    pub async fn overdue(&self, most: usize) -> Result<Vec<OverdueTask>, StoreError> {
+    pub async fn overdue(&self, limit: usize) -> Result<Vec<OverdueTask>, StoreError> {
         let deadlines = self.inner().deadlines.borrow().clone();
-        overdue(&*self.inner().store, &deadlines, self.now(), most).await
+        overdue(&*self.inner().store, &deadlines, limit).await
     }
 }
 
@@ -124,7 +138,12 @@ pub(super) fn start(inner: &Arc<Inner>) {
 }
 
 async fn run(inner: Weak<Inner>, mut changes: watch::Receiver<Deadlines>) {
+    let mut start = None;
     loop {
+        if changes.has_changed().unwrap_or(false) {
+            // A task without a deadline may have one now.
+            start = None;
+        }
         let deadlines = changes.borrow_and_update().clone();
         let Some(inner) = inner.upgrade().filter(|inner| !inner.is_stopping()) else {
             return;
@@ -137,18 +156,21 @@ async fn run(inner: Weak<Inner>, mut changes: watch::Receiver<Deadlines>) {
                 Err(_) => return,
             }
         };
-        look(&inner, &deadlines).await;
+        check(&inner, &deadlines, &mut start).await;
         drop(inner);
-        let pause = (shortest / 4).clamp(LOOK, EVERY);
+        let pause = (shortest / 4).clamp(MIN_INTERVAL, MAX_INTERVAL);
         // A new setting takes effect at once.
         let _ = tokio::time::timeout(pause, changes.changed()).await;
     }
 }
 
-async fn look(inner: &Inner, deadlines: &Deadlines) {
-    let now = inner.now();
-    let found = match overdue(&*inner.store, deadlines, now, MAX_COUNTED).await {
-        Ok(found) => found,
+async fn check(inner: &Inner, deadlines: &Deadlines, start: &mut Option<Position>) {
+    let looking = overdue_after(&*inner.store, deadlines, start.clone(), MAX_COUNTED);
+    let found = match looking.await {
+        Ok((found, next)) => {
+            *start = next;
+            found
+        }
         Err(error) => {
             tracing::warn!(%error, "the store could not be asked for overdue tasks");
             return;
@@ -157,8 +179,8 @@ async fn look(inner: &Inner, deadlines: &Deadlines) {
     let mut left = found.len();
     if deadlines.record {
         for overdue in &found {
-            let is_asked_for = *inner.deadlines.borrow() == *deadlines;
-            if inner.lease().is_none() || inner.is_stopping() || !is_asked_for {
+            let is_current = *inner.deadlines.borrow() == *deadlines;
+            if inner.lease().is_none() || inner.is_stopping() || !is_current {
                 break;
             }
             if record(inner, overdue).await {
@@ -170,32 +192,27 @@ async fn look(inner: &Inner, deadlines: &Deadlines) {
     inner.metrics.overdue.set(left as f64);
 }
 
-/// Records a task that has not ended in time. Returns whether it is accepted.
+/// Records a task that has not ended in time. Returns whether it is finished now.
 async fn record(inner: &Inner, overdue: &OverdueTask) -> bool {
-    // It may have ended since it was read.
-    match inner.store.task(&overdue.task.task_id).await {
-        Ok(Some(task)) if task.finished.is_some() => return true,
-        Ok(_) => {}
-        Err(_) => return false,
-    }
     let task_id = overdue.task.task_id.as_str();
     let announced_at = overdue.task.announced_at.to_rfc3339();
     let due_at = overdue.due_at.to_rfc3339();
     let message = format!("announced at {announced_at}; nothing was reported until {due_at}");
     let report = json!({"task_id": task_id, "status": TIMED_OUT, "error_message": message});
     let report = report.to_string();
-    let names = ForeignNames::default();
-    let accepting = inner.accept_result(report.as_bytes(), &names, Origin::default());
+    let accepting = inner.accept_unless_finished(&overdue.task.task_id, &report);
     match accepting.await {
-        Ok(_) => {
+        Ok(true) => {
             tracing::warn!(
                 task_id,
                 announced_at,
                 due_at,
-                "overdue; recorded as timed_out"
+                "overdue; recorded as timed out"
             );
             true
         }
+        // It has ended since it was read.
+        Ok(false) => true,
         Err(error) => {
             tracing::warn!(task_id, %error, "an overdue task could not be recorded");
             false
@@ -216,7 +233,7 @@ mod tests {
     #[test]
     fn a_pool_has_its_own_deadline_or_the_one_of_all_others() {
         let deadlines = Deadlines {
-            otherwise: None,
+            default: None,
             pools: [("gpu".to_owned(), Duration::from_secs(10))].into(),
             record: false,
         };
@@ -226,16 +243,16 @@ mod tests {
             agent_pool: pool.map(str::to_owned),
             announced_at: Timestamp::from_microseconds(0),
         };
-        let at = |seconds: i64| Timestamp::from_microseconds(seconds * 1_000_000);
         let is_overdue = |deadlines: &Deadlines, pool, seconds| {
-            deadlines.judge(task(pool), at(seconds)).is_some()
+            let due_at = deadlines.due_at(&task(pool));
+            due_at.is_some_and(|due_at| due_at <= Timestamp::from_seconds(seconds))
         };
         assert!(is_overdue(&deadlines, Some("gpu"), 10));
         assert!(!is_overdue(&deadlines, Some("gpu"), 9));
         assert!(!is_overdue(&deadlines, Some("cpu"), 10_000));
         assert!(!is_overdue(&deadlines, None, 10_000));
         let all = Deadlines {
-            otherwise: Some(Duration::from_secs(5)),
+            default: Some(Duration::from_secs(5)),
             ..deadlines
         };
         assert!(is_overdue(&all, None, 5));

@@ -345,12 +345,7 @@ fn log(attempted: &AttemptedSubmission, answer: &Answer, result: &SettlementResu
         } => {
             let violations = violations.clone();
             let violations = Rejection { violations }.to_string();
-            // A document that the border refused was logged there, with the peer.
-            if *cause == Cause::Document {
-                tracing::debug!(task_id, trace_id, reporter, %cause, reason, violations, "refused");
-            } else {
-                tracing::warn!(task_id, trace_id, reporter, %cause, reason, violations, "refused");
-            }
+            tracing::warn!(task_id, trace_id, reporter, %cause, reason, violations, "refused");
         }
         SettlementResult::Pending { cause, reason, .. } => {
             tracing::debug!(task_id, trace_id, reporter, %cause, reason, "pending");

@@ -1,8 +1,10 @@
 //! Tasks that were announced and have not ended, in PostgreSQL.
 
+use std::time::Duration;
+
 use deadpool_postgres::GenericClient;
 
-use super::super::{AnnouncedTask, columns};
+use super::super::{AnnouncedTask, UnfinishedTasks, columns};
 use super::failure::Failure;
 use outcome::TaskId;
 use outcome::clock::Timestamp;
@@ -19,27 +21,31 @@ const WITHOUT_ENTRY: &str = "SELECT count(*) FROM plans p
 pub(super) async fn unfinished(
     client: &impl GenericClient,
     url: &str,
-    until: Timestamp,
+    age: Duration,
     after: Option<&(Timestamp, TaskId)>,
-    most: u32,
-) -> Result<Vec<AnnouncedTask>, Failure> {
+    limit: u32,
+) -> Result<UnfinishedTasks, Failure> {
     let (time, task_id) = columns::after(after);
+    let statement = client.prepare_cached("SELECT now_micros()").await?;
+    let now: i64 = client.query_one(&statement, &[]).await?.get(0);
+    let until = now.saturating_sub(columns::micros(age));
     let statement = client.prepare_cached(UNFINISHED).await?;
     let rows = client
-        .query(
-            &statement,
-            &[&time, &task_id, &until.microseconds(), &i64::from(most)],
-        )
+        .query(&statement, &[&time, &task_id, &until, &i64::from(limit)])
         .await?;
     let tasks = rows.into_iter().map(|row| {
+        let name = |column: usize| row.get::<_, Option<&str>>(column).map(columns::unescape);
         Ok(AnnouncedTask {
             task_id: columns::task_id(row.get(0), url).map_err(Failure::Store)?,
-            plan_id: row.get(1),
-            agent_pool: row.get(2),
+            plan_id: name(1),
+            agent_pool: name(2),
             announced_at: Timestamp::from_microseconds(row.get(3)),
         })
     });
-    tasks.collect()
+    Ok(UnfinishedTasks {
+        tasks: tasks.collect::<Result<_, Failure>>()?,
+        now: Timestamp::from_microseconds(now),
+    })
 }
 
 /// How many announced tasks have no entry.

@@ -16,6 +16,7 @@ mod outbox;
 mod project;
 mod query;
 mod rebuild;
+mod refused;
 mod retire;
 mod schema;
 mod session;
@@ -29,10 +30,11 @@ use futures_util::future::FutureExt as _;
 use super::bond::RequiredBond;
 use super::url::PostgresUrl;
 use super::{
-    Accepted, AnnouncedTask, Backlog, Bond, CommittedSubmission, Entry, Filter, FingerprintKeys,
-    LatePlan, Lease, LeaseAnswer, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement,
+    Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, FingerprintKeys, LatePlan, Lease,
+    LeaseAnswer, Options, Page, PageRequest, Plan, Queued, RefusedDocument, Sequence, Settlement,
     StateCount, Store, StoreConnections, StoreError, StoreFuture, StoreInfo, Submission,
-    SubmissionPage, SubmissionQuery, SubmissionState, Task, TurnedDownCounts, columns,
+    SubmissionPage, SubmissionQuery, SubmissionState, Task, TurnedDownCounts, UnfinishedTasks,
+    columns,
 };
 use accept::AcceptQueue;
 use connections::{Connection, Connections};
@@ -202,13 +204,13 @@ impl Store for PostgresStore {
 
     fn unfinished(
         &self,
-        until: Timestamp,
+        age: Duration,
         after: Option<(Timestamp, TaskId)>,
-        most: u32,
-    ) -> StoreFuture<'_, Vec<AnnouncedTask>> {
+        limit: u32,
+    ) -> StoreFuture<'_, UnfinishedTasks> {
         self.answer_reporter(async move {
             let client = self.client().await?;
-            announced::unfinished(&*client, &self.info().url, until, after.as_ref(), most).await
+            announced::unfinished(&*client, &self.info().url, age, after.as_ref(), limit).await
         })
     }
 
@@ -216,6 +218,15 @@ impl Store for PostgresStore {
         self.answer_reporter(
             async move { announced::count_without_entry(&*self.client().await?).await },
         )
+    }
+
+    fn keep_refused(&self, refused: RefusedDocument) -> StoreFuture<'_, Accepted> {
+        let required_epoch = self.required_epoch.epoch();
+        self.answer_reporter(async move {
+            let mut client = self.client().await?;
+            let mark = &self.connections.session.mark;
+            refused::keep(&mut client, mark, &refused, required_epoch).await
+        })
     }
 
     fn accept(&self, submission: Submission) -> StoreFuture<'_, Accepted> {

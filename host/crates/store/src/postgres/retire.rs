@@ -22,7 +22,7 @@ pub(super) async fn retire(
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let rows = transaction
         .query(
-            "SELECT sequence, task_id FROM submissions WHERE state IN ('conflicting', 'refused')
+            "SELECT sequence, task_id, refused_on_arrival IS NULL FROM submissions WHERE state IN ('conflicting', 'refused')
                 AND closed_at <= now_micros() - $1 ORDER BY closed_at LIMIT $2",
             &[&columns::micros(older_than), &most],
         )
@@ -53,16 +53,21 @@ pub(super) async fn retire(
     transaction
         .execute(
             "UPDATE submissions s SET finishes = true FROM (
-                SELECT min(sequence) AS first FROM submissions WHERE task_id = ANY ($1) GROUP BY task_id
+                SELECT min(sequence) AS first FROM submissions WHERE task_id = ANY ($1) AND refused_on_arrival IS NULL
+                GROUP BY task_id
              ) f WHERE s.sequence = f.first AND s.finishes IS NULL",
             &[&task_ids],
         )
         .await?;
+    // What was refused on arrival ended no task, so a task that was announced still waits for its end.
+    let ended = rows.iter().filter(|row| row.get(2));
+    let ended: Vec<&str> = ended.map(|row| row.get(1)).collect();
     transaction
         .execute(
             "DELETE FROM plans p WHERE task_id = ANY ($1)
-                AND NOT EXISTS (SELECT 1 FROM submissions s WHERE s.task_id = p.task_id)",
-            &[&task_ids],
+                AND NOT EXISTS (SELECT 1 FROM submissions s WHERE s.task_id = p.task_id
+                    AND s.refused_on_arrival IS NULL)",
+            &[&ended],
         )
         .await?;
     transaction.commit().await?;

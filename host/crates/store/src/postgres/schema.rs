@@ -20,7 +20,7 @@ const MIGRATIONS: &[&str] = &[
     BOUND_AND_KEYED,
     FIRST_FINISHES,
     CAUSE_AND_REASON,
-    LATE_PLANS,
+    LATE_AND_REFUSED,
 ];
 
 /// The version that this program works with.
@@ -251,16 +251,21 @@ CREATE FUNCTION take_in(mark text, epoch bigint, task_ids text[], statuses text[
     END $$;
 "#;
 
-/// Version 6. Plans that arrived after their task had ended, which change nothing about the task; and an index for
-/// tasks that do not end in time.
-const LATE_PLANS: &str = r#"
+/// Version 6. Plans that arrived after their task had ended, which change nothing about the task; documents that were refused on
+/// arrival, which never have `finishes`; and an index for tasks that do not end in time.
+const LATE_AND_REFUSED: &str = r#"
 CREATE TABLE late_plans (
     task_id text COLLATE "C" PRIMARY KEY,
     plan text NOT NULL,
     arrived_at bigint NOT NULL
 );
--- For tasks that do not end in time.
 CREATE INDEX plans_by_time ON plans (created_at, task_id);
+ALTER TABLE submissions ADD COLUMN refused_on_arrival boolean
+    CHECK (refused_on_arrival IS NULL OR (refused_on_arrival AND state = 'refused' AND finishes IS NULL));
+DROP TRIGGER begin_open ON submissions;
+CREATE TRIGGER begin_open BEFORE INSERT ON submissions FOR EACH ROW
+    WHEN (NEW.closed_at IS NOT NULL AND NEW.refused_on_arrival IS NULL)
+    EXECUTE FUNCTION refuse('a submission begins open');
 "#;
 
 /// What version 3 changes in an existing projection. Totals are counted again: version 1 counted an entry twice if it

@@ -1,8 +1,11 @@
 //! Tasks that were announced and have not ended, in SQLite.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, Row, params};
 
-use super::super::{AnnouncedTask, StoreError, columns};
+use super::super::{AnnouncedTask, StoreError, UnfinishedTasks, columns};
+use super::clock;
 use super::failure::Context as _;
 use outcome::TaskId;
 use outcome::clock::Timestamp;
@@ -10,7 +13,7 @@ use outcome::clock::Timestamp;
 const UNFINISHED: &str =
     "SELECT task_id, plan_id, agent_pool, created_at FROM plans INDEXED BY plans_by_time
     WHERE (created_at, task_id) > (?1, ?2) AND created_at <= ?3
-        AND NOT EXISTS (SELECT 1 FROM submissions s WHERE s.task_id = plans.task_id)
+        AND NOT EXISTS (SELECT 1 FROM submissions s WHERE s.task_id = plans.task_id AND s.refused_on_arrival IS NULL)
     ORDER BY created_at, task_id LIMIT ?4";
 
 const WITHOUT_ENTRY: &str = "SELECT count(*) FROM plans
@@ -20,10 +23,11 @@ const WITHOUT_ENTRY: &str = "SELECT count(*) FROM plans
 pub(super) fn unfinished(
     connection: &Connection,
     url: &str,
-    until: Timestamp,
+    age: Duration,
     after: Option<&(Timestamp, TaskId)>,
-    most: u32,
-) -> Result<Vec<AnnouncedTask>, StoreError> {
+    limit: u32,
+) -> Result<UnfinishedTasks, StoreError> {
+    let now = clock::now(connection, url)?;
     let (time, task_id) = columns::after(after);
     let read = |row: &Row<'_>| {
         Ok((
@@ -36,7 +40,12 @@ pub(super) fn unfinished(
     let rows: Vec<_> = connection
         .prepare_cached(UNFINISHED)
         .and_then(|mut statement| {
-            let parameters = params![time, task_id, until.microseconds(), most];
+            let parameters = params![
+                time,
+                task_id,
+                now.saturating_sub(columns::micros(age)),
+                limit
+            ];
             statement.query_map(parameters, read)?.collect()
         })
         .context(url)?;
@@ -48,7 +57,10 @@ pub(super) fn unfinished(
             announced_at: Timestamp::from_microseconds(at),
         })
     });
-    tasks.collect()
+    Ok(UnfinishedTasks {
+        tasks: tasks.collect::<Result<_, StoreError>>()?,
+        now: Timestamp::from_microseconds(now),
+    })
 }
 
 /// How many announced tasks have no entry.

@@ -16,6 +16,7 @@ mod open;
 mod outbox;
 mod project;
 mod query;
+mod refused;
 mod retire;
 mod schema;
 mod tasks;
@@ -31,10 +32,10 @@ use rusqlite::Connection;
 use super::admission::WaitingLimit;
 use super::bond::RequiredBond;
 use super::{
-    Accepted, AnnouncedTask, Backlog, Bond, CommittedSubmission, Entry, Filter, FingerprintKeys,
-    LatePlan, Lease, LeaseAnswer, Options, Page, PageRequest, Plan, Queued, Sequence, Settlement,
+    Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, FingerprintKeys, LatePlan, Lease,
+    LeaseAnswer, Options, Page, PageRequest, Plan, Queued, RefusedDocument, Sequence, Settlement,
     StateCount, Store, StoreError, StoreFuture, StoreInfo, Submission, SubmissionPage,
-    SubmissionQuery, SubmissionState, Task, TurnedDownCounts, columns,
+    SubmissionQuery, SubmissionState, Task, TurnedDownCounts, UnfinishedTasks, columns,
 };
 use failure::Context as _;
 use outcome::TaskId;
@@ -196,17 +197,22 @@ impl Store for SqliteStore {
 
     fn unfinished(
         &self,
-        until: Timestamp,
+        age: Duration,
         after: Option<(Timestamp, TaskId)>,
-        most: u32,
-    ) -> StoreFuture<'_, Vec<AnnouncedTask>> {
+        limit: u32,
+    ) -> StoreFuture<'_, UnfinishedTasks> {
         self.read(move |connection, url| {
-            announced::unfinished(connection, url, until, after.as_ref(), most)
+            announced::unfinished(connection, url, age, after.as_ref(), limit)
         })
     }
 
     fn count_announced_without_entry(&self) -> StoreFuture<'_, u64> {
         self.read(announced::count_without_entry)
+    }
+
+    fn keep_refused(&self, refused: RefusedDocument) -> StoreFuture<'_, Accepted> {
+        let required_epoch = self.required_epoch.epoch();
+        self.write(move |connection, url| refused::keep(connection, url, &refused, required_epoch))
     }
 
     fn accept(&self, submission: Submission) -> StoreFuture<'_, Accepted> {

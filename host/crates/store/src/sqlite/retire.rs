@@ -9,7 +9,7 @@ use super::failure::Context as _;
 use super::{clock, lease};
 
 /// The rows to delete. The last row of all stays: its sequence number would be assigned again.
-const OLD: &str = "SELECT sequence, task_id FROM submissions INDEXED BY submissions_turned_down_by_time
+const OLD: &str = "SELECT sequence, task_id, refused_on_arrival IS NULL FROM submissions INDEXED BY submissions_turned_down_by_time
     WHERE state IN ('conflicting', 'refused') AND closed_at <= ?1 AND sequence < (SELECT max(sequence) FROM submissions)
     ORDER BY closed_at LIMIT ?2";
 
@@ -24,11 +24,13 @@ pub(super) fn retire(
     lease::check(connection, url, current)?;
     let before = clock::now(connection, url)?.saturating_sub(columns::micros(older_than));
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let old: Vec<(i64, String)> = connection
+    let old: Vec<(i64, String, bool)> = connection
         .prepare_cached(OLD)
         .and_then(|mut statement| {
             statement
-                .query_map(params![before, most], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .query_map(params![before, most], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })?
                 .collect()
         })
         .context(url)?;
@@ -40,15 +42,17 @@ pub(super) fn retire(
         connection.execute("UPDATE meta SET retiring = 1", [])?;
         let mut delete =
             connection.prepare_cached("DELETE FROM submissions WHERE sequence = ?1")?;
-        for (sequence, _) in &old {
+        for (sequence, ..) in &old {
             delete.execute([sequence])?;
         }
         connection.execute("UPDATE meta SET retiring = 0", [])?;
         let mut forget = connection.prepare_cached(
             "DELETE FROM plans WHERE task_id = ?1
-                AND NOT EXISTS (SELECT 1 FROM submissions s WHERE s.task_id = plans.task_id)",
+                AND NOT EXISTS (SELECT 1 FROM submissions s WHERE s.task_id = plans.task_id
+                    AND s.refused_on_arrival IS NULL)",
         )?;
-        for (_, task_id) in &old {
+        // What was refused on arrival ended no task, so a task that was announced still waits for its end.
+        for (_, task_id, _) in old.iter().filter(|(.., ended)| *ended) {
             forget.execute([task_id])?;
         }
         Ok(old.len() as u64)

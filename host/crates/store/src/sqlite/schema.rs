@@ -11,7 +11,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     FINISHED_BY_SUBMISSION,
     BOUND_AND_KEYED,
     CAUSE_AND_REASON,
-    LATE_PLANS,
+    LATE_AND_REFUSED,
 ];
 
 /// The version that this program works with.
@@ -241,16 +241,61 @@ UPDATE submissions SET cause = substr(reason, 1, instr(reason, ': ') - 1),
         AND substr(reason, 1, instr(reason, ': ') - 1) NOT GLOB '*[^a-z-]*';
 "#;
 
-// Version 5. Plans that arrived after their task had ended, which change nothing about the task; and an index for
-// tasks that do not end in time.
-const LATE_PLANS: &str = r#"
+// Version 5. Plans that arrived after their task had ended, which change nothing about the task; documents that were refused on
+// arrival, which do not finish their task; and an index for tasks that do not end in time.
+const LATE_AND_REFUSED: &str = r#"
 CREATE TABLE late_plans (
     task_id TEXT PRIMARY KEY,
     plan TEXT NOT NULL,
     arrived_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
--- For tasks that do not end in time.
 CREATE INDEX plans_by_time ON plans (created_at, task_id);
+ALTER TABLE submissions ADD COLUMN refused_on_arrival INTEGER
+    CHECK (refused_on_arrival IS NULL OR (refused_on_arrival = 1 AND state = 'refused'));
+DROP TRIGGER submissions_are_not_replaced;
+CREATE TRIGGER submissions_are_not_replaced BEFORE INSERT ON submissions
+    WHEN (NEW.closed_at IS NOT NULL AND NEW.refused_on_arrival IS NULL)
+        OR EXISTS (SELECT 1 FROM submissions WHERE sequence = NEW.sequence)
+        OR EXISTS (SELECT 1 FROM submissions WHERE task_id = NEW.task_id AND fingerprint = NEW.fingerprint)
+    BEGIN SELECT RAISE(ROLLBACK, 'a submission cannot be replaced, and begins open'); END;
+DROP TRIGGER plans_of_finished_stay;
+CREATE TRIGGER plans_of_finished_stay BEFORE UPDATE ON plans
+    WHEN EXISTS (SELECT 1 FROM submissions WHERE task_id IN (OLD.task_id, NEW.task_id) AND refused_on_arrival IS NULL)
+    BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be changed'); END;
+DROP TRIGGER plans_of_finished_are_kept;
+CREATE TRIGGER plans_of_finished_are_kept BEFORE DELETE ON plans
+    WHEN EXISTS (SELECT 1 FROM submissions WHERE task_id = OLD.task_id AND refused_on_arrival IS NULL)
+    BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be deleted'); END;
+DROP TRIGGER plans_of_finished_are_not_replaced;
+CREATE TRIGGER plans_of_finished_are_not_replaced BEFORE INSERT ON plans
+    WHEN EXISTS (SELECT 1 FROM submissions WHERE task_id = NEW.task_id AND refused_on_arrival IS NULL)
+    BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be replaced'); END;
+DROP VIEW tasks;
+CREATE VIEW tasks AS
+    SELECT p.task_id, p.plan_id, p.plan_steps, p.agent_pool, p.agent_id, p.dispatch_timestamp, p.start_time,
+        p.services_touched, p.metadata, p.created_at, p.revision, s.status AS finished_status, s.accepted_at AS finished_at
+    FROM plans p LEFT JOIN submissions s ON s.sequence = (SELECT min(f.sequence) FROM submissions f
+        WHERE f.task_id = p.task_id AND f.refused_on_arrival IS NULL)
+    UNION ALL
+    SELECT s.task_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, s.accepted_at, 0, s.status, s.accepted_at
+    FROM submissions s
+    WHERE s.sequence = (SELECT min(f.sequence) FROM submissions f
+            WHERE f.task_id = s.task_id AND f.refused_on_arrival IS NULL)
+        AND NOT EXISTS (SELECT 1 FROM plans p WHERE p.task_id = s.task_id);
+CREATE TRIGGER tasks_finished_stay INSTEAD OF UPDATE ON tasks WHEN OLD.finished_at IS NOT NULL
+    BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be changed'); END;
+CREATE TRIGGER tasks_are_changed_in_plans INSTEAD OF UPDATE ON tasks WHEN OLD.finished_at IS NULL
+    BEGIN SELECT RAISE(ROLLBACK, 'a task is changed in plans'); END;
+CREATE TRIGGER tasks_finished_are_kept INSTEAD OF DELETE ON tasks WHEN OLD.finished_at IS NOT NULL
+    BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be deleted'); END;
+CREATE TRIGGER tasks_are_deleted_in_plans INSTEAD OF DELETE ON tasks WHEN OLD.finished_at IS NULL
+    BEGIN SELECT RAISE(ROLLBACK, 'a task is deleted in plans'); END;
+CREATE TRIGGER tasks_finished_are_not_replaced INSTEAD OF INSERT ON tasks
+    WHEN EXISTS (SELECT 1 FROM submissions WHERE task_id = NEW.task_id AND refused_on_arrival IS NULL)
+    BEGIN SELECT RAISE(ROLLBACK, 'a finished task cannot be replaced'); END;
+CREATE TRIGGER tasks_are_added_in_plans INSTEAD OF INSERT ON tasks
+    WHEN NOT EXISTS (SELECT 1 FROM submissions WHERE task_id = NEW.task_id AND refused_on_arrival IS NULL)
+    BEGIN SELECT RAISE(ROLLBACK, 'a task is added in plans'); END;
 "#;
 
 /// What version 3 changes in an existing projection. Totals are counted again: version 2 counted an entry twice if it

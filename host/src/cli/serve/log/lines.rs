@@ -19,6 +19,10 @@ const MAX_BYTES: usize = 4 << 20;
 /// The memory that a line takes besides its text.
 const OVERHEAD: usize = 64;
 
+/// How long the thread collects lines after it was idle. To wake it for each line would cost the caller more than the
+/// line does.
+const GATHER: Duration = Duration::from_millis(2);
+
 /// How long to wait for a non-blocking descriptor that is not ready.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -30,7 +34,7 @@ pub(super) struct Lines {
 
 struct Shared {
     queue: Mutex<Queue>,
-    /// Notified when there is a line, and when the last one was written.
+    /// Notified when there is a line for an idle thread, and when the last line was written.
     changed: Condvar,
     lost: Arc<AtomicU64>,
 }
@@ -41,6 +45,8 @@ struct Queue {
     bytes: usize,
     /// Whether a line was taken and is not written yet.
     writing: bool,
+    /// Whether the thread waits for a line.
+    idle: bool,
 }
 
 impl Shared {
@@ -63,8 +69,11 @@ impl Shared {
         }
         queue.bytes += size;
         queue.lines.push_back(line.to_vec());
+        let was_idle = std::mem::take(&mut queue.idle);
         drop(queue);
-        self.changed.notify_all();
+        if was_idle {
+            self.changed.notify_all();
+        }
     }
 
     fn take(&self) -> Vec<u8> {
@@ -77,10 +86,12 @@ impl Shared {
                 return line;
             }
             self.changed.notify_all();
-            queue = self
-                .changed
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+            queue.idle = true;
+            let is_idle = |queue: &mut Queue| queue.idle;
+            let woken = self.changed.wait_while(queue, is_idle);
+            drop(woken.unwrap_or_else(PoisonError::into_inner));
+            thread::sleep(GATHER);
+            queue = self.queue();
         }
     }
 }

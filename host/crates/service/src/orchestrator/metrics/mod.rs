@@ -116,10 +116,8 @@ impl Metrics {
 
     /// Counts a record that is no submission (`not-terminal`, `announced`, `skipped`, `unmapped`), or was `repaired` or
     /// `shortened`.
-    pub fn intake(&self, result: Option<&'static str>) {
-        if let Some(result) = result {
-            *locked(&self.intake).entry(result).or_default() += 1;
-        }
+    pub fn intake(&self, result: &'static str) {
+        *locked(&self.intake).entry(result).or_default() += 1;
     }
 
     /// The metrics as Prometheus text.

@@ -1,4 +1,4 @@
-//! What was sent: the body, its shape by media type, and its encoding.
+//! The body of a report: its shape by media type, and its bytes.
 
 use std::sync::Arc;
 
@@ -8,9 +8,10 @@ use axum::http::HeaderMap;
 use intake::treat::{LONGEST_TEXT, Rules, Treated};
 
 use super::encoding;
-use super::large;
+use super::large::{LargeBody, LargeDocument};
 use crate::App;
-use crate::body::{self, Body, Reading};
+use crate::body;
+use crate::budget::Reservation;
 use crate::problem::{Kind, Problem};
 
 /// The shape of a body.
@@ -39,72 +40,74 @@ const TYPES: [(&str, Shape); 6] = [
 /// The most bytes of a body of several documents, before and after decompression.
 pub const BATCH_BYTES: usize = 16 << 20;
 
-/// A body that was read.
-pub struct Sent {
+/// Who sends a body, which decides how large it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// It sends outcome documents, or work results.
+    Reporter,
+    /// Another system, whose documents may be larger than the outcomes that a map makes of them.
+    System,
+    /// The same, and it has not shown yet who it is: its signature is of the whole body.
+    Unverified,
+}
+
+/// The body of a report.
+pub struct ReportBody {
     /// Its shape.
     pub shape: Shape,
     /// Its bytes, decompressed.
     pub bytes: Bytes,
     /// Instead of the bytes, for a large document: what is left of it.
-    pub treated: Option<Treated>,
-    /// Its headers.
-    pub headers: HeaderMap,
+    pub shortened: Option<Treated>,
     /// The share of memory that it takes, until it is answered.
-    pub held: Option<Body>,
+    pub reservation: Option<Reservation>,
 }
 
-/// Reads a body. Other systems' documents may be larger than the outcomes that a map makes of them.
-pub async fn read(app: &App, request: Request, is_mapped: bool) -> Result<Sent, Problem> {
-    let headers = request.headers().clone();
-    let shape = shape(&headers)?;
-    let encoding = encoding::of(&headers)?;
+/// Reads the body of a report.
+pub async fn read(app: &App, request: Request, sender: Sender) -> Result<ReportBody, Problem> {
+    let shape = shape(request.headers())?;
+    let encoding = encoding::of(request.headers())?;
     let request = encoding::decoded(encoding, request);
     let limits = app.limits.now();
-    let is_outcome = shape == Shape::Json && !is_mapped;
-    let most = match is_outcome {
+    let is_outcome = shape == Shape::Json && sender == Sender::Reporter;
+    let limit = match is_outcome {
         true => limits.body,
         false => limits.body.max(BATCH_BYTES),
     };
     let accepted = match shape {
-        // A text of the greatest size, and what is around it.
-        Shape::Json => limits.door.most_bytes().max(most),
-        Shape::Lines | Shape::Event | Shape::Events => most,
+        Shape::Json if sender != Sender::Unverified => limits.door.most_bytes().max(limit),
+        _ => limit,
     };
-    let reading = async {
-        let reading = body::read_up_to(app, request, most, accepted, &app.in_flight).await?;
-        let beginning = match reading {
-            Reading::Whole(body) => return Ok((body.bytes(), None, Some(body))),
-            Reading::Beginning(beginning) => beginning,
-        };
-        if is_outcome && beginning.bytes.trim_ascii_start().starts_with(b"[") {
-            return Ok((large::array(app, beginning).await?, None, None));
-        }
-        let rules = Rules {
-            longest: Some(LONGEST_TEXT),
-            anywhere: is_mapped,
-            ..limits.door.rules(true)
-        };
-        let treated = large::shorten(app, beginning, rules, most).await?;
-        Ok((Bytes::new(), Some(treated), None))
+    let rules = Rules {
+        longest: Some(LONGEST_TEXT),
+        anywhere: !is_outcome,
+        ..limits.door.rules(true)
     };
-    let (bytes, treated, held) = reading
+    let mut large = LargeBody::new(rules, limit, is_outcome.then_some(BATCH_BYTES));
+    let overflow = (accepted > limit).then_some(&mut large as &mut dyn body::Overflow);
+    let reading = body::read_with_overflow(app, request, limit, accepted, overflow, &app.in_flight);
+    let read = reading
         .await
         .map_err(|problem| encoding::problem(encoding, problem))?;
-    Ok(Sent {
+    let (bytes, shortened) = match large.finish() {
+        None => (read.bytes, None),
+        Some(LargeDocument::Array(bytes)) => (bytes.into(), None),
+        Some(LargeDocument::Shortened(shortened)) => (Bytes::new(), Some(shortened)),
+    };
+    Ok(ReportBody {
         shape,
         bytes,
-        treated,
-        headers,
-        held,
+        shortened,
+        reservation: read.reservation,
     })
 }
 
-/// Outcomes, and what is read without a map.
-impl FromRequest<Arc<App>> for Sent {
+/// The body of a reporter.
+impl FromRequest<Arc<App>> for ReportBody {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Sent, Problem> {
-        read(app, request, false).await
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<ReportBody, Problem> {
+        read(app, request, Sender::Reporter).await
     }
 }
 
@@ -120,9 +123,4 @@ fn shape(headers: &HeaderMap) -> Result<Shape, Problem> {
         return Err(Problem::with_detail(Kind::MediaType, detail));
     }
     Ok(*shape)
-}
-
-/// Whether this header is given, whatever its value.
-pub fn has(headers: &HeaderMap, name: &str) -> bool {
-    headers.contains_key(name)
 }
