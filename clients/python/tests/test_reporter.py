@@ -4,14 +4,16 @@ import subprocess
 import sys
 import unittest
 
-from chiffon_audit import Client
-from chiffon_audit._reporter import Ended, Reporter
+from chiffon_audit import Client, task_id
+from chiffon_audit._finished_task import FinishedTask
+from chiffon_audit._reporter import Reporter
 from support import ExtraTest, ServiceTest
 
 SCRIPT = """
 import sys
-from chiffon_audit._reporter import Ended, Reporter
-Reporter().report(Ended("quartz", sys.argv[1], "completed", "OK"))
+from chiffon_audit._finished_task import FinishedTask
+from chiffon_audit._reporter import Reporter
+Reporter().report(FinishedTask("quartz", sys.argv[1], "completed", "OK"))
 Reporter().flush()
 print("the task continues")
 """
@@ -21,7 +23,7 @@ class ReporterTest(ServiceTest):
     def report(self, **facts: object) -> dict:
         """Reports a task with these facts, and returns its entry."""
         with Client(self.service.url, spool=self.spool, drain_every=1) as client:
-            Reporter(client).report(Ended("airflow", "Job/1", "completed", "OK", **facts))
+            Reporter(client).report(FinishedTask("airflow", "Job/1", "completed", "OK", **facts))
         return self.service.find("Job/1")
 
     def test_what_the_service_would_refuse_is_recorded_in_another_form(self) -> None:
@@ -42,12 +44,28 @@ class ReporterTest(ServiceTest):
         self.assertRegex(found["left_out"], "^the document had 94[0-9]{5} bytes")
         self.assertIn("xxx", found["beginning"])
 
+    def test_metadata_and_resources_beyond_what_a_request_may_have_are_left_out_too(self) -> None:
+        self.service.start()
+        large = {"x": "x" * (9 << 20)}
+        entry = self.report(attempt=2, output={"code": 0}, resources=large, metadata=large)
+        result, metadata = entry["execution_result"], entry["metadata"]
+        self.assertEqual(result["outcome"], {"code": 0, "native_state": "OK"})
+        self.assertEqual((metadata["source"], metadata["source_id"], metadata["attempt"]), ("airflow", "Job/1", 2))
+        self.assertRegex(metadata["attempt_of"], "^job-1-[0-9a-f]{40}$")
+        for part in (result["resources_used"], metadata):
+            self.assertRegex(part["left_out"], "^the document had 18[0-9]{6} bytes")
+            self.assertIn("xxx", part["beginning"])
+
     def test_an_attempt_is_a_separate_task_that_names_the_first(self) -> None:
         self.service.start()
-        entry = self.report(attempt=3)
-        self.assertEqual(entry["metadata"]["attempt"], 3)
-        self.assertRegex(entry["task_id"], "^job-1.3-[0-9a-f]{40}$")
-        self.assertRegex(entry["metadata"]["attempt_of"], "^job-1-[0-9a-f]{40}$")
+        with Client(self.service.url, spool=self.spool, drain_every=1) as client:
+            for attempt in (0, 3):
+                Reporter(client).report(FinishedTask("airflow", "Job/1", "completed", "OK", attempt=attempt))
+        for attempt in (0, 3):
+            entry = self.service.entry(task_id("airflow", "Job/1", attempt))
+            self.assertRegex(entry["task_id"], f"^job-1.{attempt}-[0-9a-f]{{40}}$")
+            self.assertEqual(entry["metadata"]["attempt"], attempt)
+            self.assertRegex(entry["metadata"]["attempt_of"], "^job-1-[0-9a-f]{40}$")
 
 
 class DefaultTest(ExtraTest):

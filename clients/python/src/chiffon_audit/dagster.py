@@ -11,7 +11,8 @@ from typing import Any
 from dagster import DagsterRunStatus, DefaultSensorStatus, RunStatusSensorContext, RunStatusSensorDefinition, run_status_sensor
 
 from ._client import Client
-from ._reporter import Ended, Reporter, quiet
+from ._finished_task import FinishedTask
+from ._reporter import Reporter, logs_exceptions
 
 STATUSES = {
     DagsterRunStatus.SUCCESS: "completed",
@@ -35,7 +36,7 @@ def audit_sensors(client: Client | None = None, **settings: Any) -> list[RunStat
     return [sensor(status) for status in STATUSES]
 
 
-@quiet
+@logs_exceptions
 def report(reporter: Reporter, context: RunStatusSensorContext) -> None:
     """Reports the run that the sensor was called for."""
     run = context.dagster_run
@@ -45,7 +46,7 @@ def report(reporter: Reporter, context: RunStatusSensorContext) -> None:
     stats = context.instance.get_run_stats(run.run_id)
     steps = context.instance.get_run_step_stats(run.run_id)
     reporter.report(
-        Ended(
+        FinishedTask(
             source="dagster",
             source_id=run.run_id,
             status=status,
