@@ -1,7 +1,7 @@
 // The client against a real service. `BIN` is the program.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer as createProxy } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -84,6 +84,22 @@ test("what is spooled survives a restart and is drained; what is refused is set 
   assert.equal((await entry("a")).status, "completed");
   const [aside] = readdirSync(join(directory, "spool", "refused"));
   assert.match(readFileSync(join(directory, "spool", "refused", aside), "utf8"), /is not a known status/);
+});
+
+test("a spool and the directories above it are for this user alone", async () => {
+  const at = join(directory, "state", "chiffon-audit", "spool");
+  const client = new Client(url, { spool: new DirectorySpool(at) });
+  await client.report({ task_id: "a", status: "shrug" });
+  await start();
+  assert.equal((await client.drain()).refused, 1);
+  for (const path of [join(at, "refused"), at, join(at, ".."), join(at, "..", "..")]) assert.equal(statSync(path).mode & 0o777, 0o700, path);
+});
+
+test("an outcome that contains itself is refused", async () => {
+  const outcome = { task_id: "a", status: "completed", metadata: {} };
+  outcome.metadata.itself = outcome;
+  const isRefused = (error) => error instanceof Refused && error.cause instanceof TypeError;
+  await assert.rejects(new Client(url, { spool: spool() }).report(outcome), isRefused);
 });
 
 test("a task that throws is failed, and the same error is thrown", async () => {
