@@ -33,15 +33,19 @@ class ReporterTest(ServiceTest):
             deep = {"deep": deep}
         itself: list = []
         itself.append(itself)
-        entry = self.report(output={"ratio": float("nan"), "deep": deep, "itself": itself, "half": "\ud83d", 1: {2}})
-        found = entry["execution_result"]["outcome"]
+        two: dict = {}
+        two.update(left=two, right=two)
+        output = {"ratio": float("nan"), "large": 10**400, "deep": deep, "itself": itself, "two": two, "half": "\ud83d", 1: {2}}
+        found = self.report(output=output)["execution_result"]["outcome"]
+        self.assertEqual((found["itself"], found["two"]["right"]), (["<contains itself>"], "<contains itself>"))
+        self.assertTrue(found["large"].startswith("0x"))
         self.assertEqual((found["ratio"], found["half"], found["1"]), ("nan", "\ufffd", [2]))
         self.assertEqual(found["native_state"], "OK")
 
     def test_an_output_beyond_what_a_request_may_have_is_left_out_and_named(self) -> None:
         self.service.start()
         found = self.report(output="x" * (9 << 20))["execution_result"]["outcome"]
-        self.assertRegex(found["left_out"], "^the document had 94[0-9]{5} bytes")
+        self.assertRegex(found["left_out"], "^94[0-9]{5} bytes, which is more than the service accepts$")
         self.assertIn("xxx", found["beginning"])
 
     def test_metadata_and_resources_beyond_what_a_request_may_have_are_left_out_too(self) -> None:
@@ -53,8 +57,24 @@ class ReporterTest(ServiceTest):
         self.assertEqual((metadata["source"], metadata["source_id"], metadata["attempt"]), ("airflow", "Job/1", 2))
         self.assertRegex(metadata["attempt_of"], "^job-1-[0-9a-f]{40}$")
         for part in (result["resources_used"], metadata):
-            self.assertRegex(part["left_out"], "^the document had 18[0-9]{6} bytes")
+            self.assertRegex(part["left_out"], "^94[0-9]{5} bytes")
             self.assertIn("xxx", part["beginning"])
+
+    def test_parts_that_are_large_without_a_long_text_are_left_out_too(self) -> None:
+        # The service shortens texts only, and accepts 1 MiB.
+        self.service.start()
+        many = {f"column-{number}": "x" * 1000 for number in range(600)}
+        entry = self.report(output=many, resources=many, metadata=many)
+        result = entry["execution_result"]
+        for part in (result["outcome"], result["resources_used"], entry["metadata"]):
+            self.assertRegex(part["left_out"], "^6[0-9]{5} bytes")
+        self.assertEqual((result["outcome"]["native_state"], entry["metadata"]["source_id"]), ("OK", "Job/1"))
+
+    def test_long_texts_are_left_to_the_service_which_adds_a_digest(self) -> None:
+        self.service.start()
+        found = self.report(output={"log": "x" * (3 << 20)}, metadata={"note": "\u00e9" * (500 << 10)})
+        self.assertIn("bytes left out; sha256:", found["execution_result"]["outcome"]["log"])
+        self.assertIn("bytes left out; sha256:", found["metadata"]["note"])
 
     def test_an_attempt_is_a_separate_task_that_names_the_first(self) -> None:
         self.service.start()

@@ -55,6 +55,16 @@ class SpoolTest(ServiceTest):
             drained = client.drain()
         self.assertEqual((drained.accepted, drained.refused, drained.waiting), (1, 0, 0))
 
+    def test_what_the_command_hook_has_kept_is_left_to_it(self) -> None:
+        with Client(self.service.url, spool=self.spool) as client:
+            client.report(self.outcome("a"))
+            of_hook = self.spool / "0b5c2f0e-8d0f-4a0c-9d0a-6d0b3a0d5a11.hook.ndjson"
+            of_hook.write_text('{"task_id":"b","status":"completed"}\n')
+            self.service.start()
+            drained = client.drain()
+        self.assertEqual((drained.accepted, drained.refused, drained.waiting), (1, 0, 0))
+        self.assertTrue(of_hook.exists())
+
     def test_two_processes_share_one_spool(self) -> None:
         script = (
             "import sys; from chiffon_audit import Client\n"

@@ -24,16 +24,16 @@ export interface Drained {
 export interface Spool {
   /** Adds documents. When it is done, they would survive a power cut. */
   append(lines: string[]): Promise<void>;
-  /** Passes all waiting documents to `send`, in groups, and keeps those that it returns. */
+  /** Passes all waiting documents to `send`, in batches, and keeps those that it returns. */
   drain(send: (lines: string[]) => Promise<BatchResult>): Promise<Drained>;
 }
 
-/** What happened to a group of documents. `answered`: whether the service has answered for at least one of them. */
+/** What happened to a batch. `isAnswered` is whether the service has answered for at least one document. */
 export interface BatchResult {
   accepted: number;
   refused: { line: string; problem: unknown }[];
   waiting: string[];
-  answered: boolean;
+  isAnswered: boolean;
 }
 
 /** The service refuses the outcome. Sending it again cannot help. */
@@ -152,7 +152,7 @@ export class Client {
       accepted: first.accepted + second.accepted,
       refused: [...first.refused, ...second.refused],
       waiting: [...first.waiting, ...second.waiting],
-      answered: first.answered || second.answered,
+      isAnswered: first.isAnswered || second.isAnswered,
     };
   }
 
@@ -228,10 +228,10 @@ function reason(status: number, answer: Record<string, unknown>): string {
 }
 
 function allWaiting(lines: string[]): BatchResult {
-  return { accepted: 0, refused: [], waiting: lines, answered: false };
+  return { accepted: 0, refused: [], waiting: lines, isAnswered: false };
 }
 
-/** Whether the service refuses the request as a whole, so that the documents must be sent in smaller groups. */
+/** Whether the service refuses the request as a whole, so that the documents must be sent in smaller batches. */
 function isRefusedAsAWhole(lines: string[], status: number, body: string): boolean {
   return lines.length > 1 && ABOUT_THE_DOCUMENT.has(status) && isProblem(parse(body));
 }
@@ -241,13 +241,13 @@ function readBatch(lines: string[], status: number, body: string): BatchResult {
   if (![200, 202, 207].includes(status)) {
     const problem = parse(body);
     if (lines.length === 1 && ABOUT_THE_DOCUMENT.has(status) && isProblem(problem)) {
-      return { accepted: 0, refused: [{ line: lines[0] ?? "", problem }], waiting: [], answered: true };
+      return { accepted: 0, refused: [{ line: lines[0] ?? "", problem }], waiting: [], isAnswered: true };
     }
     return allWaiting(lines);
   }
   const answers = new Map(body.split("\n").map(parse).map((answer) => [answer["line"], answer] as const));
   answers.delete(undefined);
-  const result: BatchResult = { accepted: 0, refused: [], waiting: [], answered: answers.size > 0 };
+  const result: BatchResult = { accepted: 0, refused: [], waiting: [], isAnswered: answers.size > 0 };
   lines.forEach((line, index) => {
     const answer = answers.get(index + 1) ?? {};
     const code = answer["code"] as number | undefined;

@@ -8,11 +8,14 @@ import type { BatchResult, Drained, Spool } from "./index.js";
 
 const SUFFIX = ".ndjson";
 /** Limits of one request, far below those of the service. */
-const GROUP_LINES = 500;
-const GROUP_BYTES = 4 << 20;
+const BATCH_LINES = 500;
+const BATCH_BYTES = 4 << 20;
 /** One document that the service fails at must not block all others. After two such failures the trouble is the service's. */
 const MAX_FAILURES = 2;
-/** Files of this module. It leaves those of the Python client alone: Node has no locks that keep their writers away. */
+/**
+ * Files of this module. It leaves those of the Python client alone, because Node has no locks that keep their writers away, and those of
+ * the command `hook` (`*.hook.ndjson`), which records them itself.
+ */
 const OURS = /^\d{15}-[0-9a-f]{8}-[0-9a-f-]{27}\.ndjson$/;
 
 /**
@@ -49,20 +52,20 @@ export class DirectorySpool implements Spool {
     let failures = 0;
     for (let at = 0; at < files.length && failures < MAX_FAILURES; ) {
       // Several files go into one request.
-      const group: { path: string; lines: string[] }[] = [];
+      const batch: { path: string; lines: string[] }[] = [];
       let count = 0;
       let bytes = 0;
-      while (at < files.length && (group.length === 0 || (count < GROUP_LINES && bytes < GROUP_BYTES))) {
+      while (at < files.length && (batch.length === 0 || (count < BATCH_LINES && bytes < BATCH_BYTES))) {
         const path = files[at++] as string;
         const lines = await linesOf(path);
-        group.push({ path, lines });
+        batch.push({ path, lines });
         count += lines.length;
         bytes += lines.reduce((sum, line) => sum + line.length + 1, 0);
       }
-      const lines = group.flatMap((file) => file.lines);
+      const lines = batch.flatMap((file) => file.lines);
       if (lines.length === 0) continue;
       const result = await send(lines);
-      failures = result.answered ? 0 : failures + 1;
+      failures = result.isAnswered ? 0 : failures + 1;
       drained.accepted += result.accepted;
       if (result.refused.length > 0) {
         await this.#setAside(result.refused);
@@ -71,7 +74,7 @@ export class DirectorySpool implements Spool {
       if (result.waiting.length === lines.length) continue;
       // What waits is written before its files go: a crash in between sends it twice, which changes nothing.
       if (result.waiting.length > 0) await this.append(result.waiting);
-      await this.#remove(group);
+      await this.#remove(batch);
     }
     for (const path of await this.#files()) drained.waiting += (await linesOf(path)).length;
     return drained;
@@ -83,8 +86,8 @@ export class DirectorySpool implements Spool {
     return ours.map((name) => join(this.#directory, name));
   }
 
-  async #remove(group: { path: string }[]): Promise<void> {
-    for (const { path } of group) await rm(path, { force: true });
+  async #remove(batch: { path: string }[]): Promise<void> {
+    for (const { path } of batch) await rm(path, { force: true });
     await sync(this.#directory);
   }
 

@@ -159,13 +159,14 @@ test("numbers that JSON lacks are recorded as texts", async () => {
   assert.deepEqual((await entry("a")).execution_result.outcome, { ratio: "NaN", big: "2" });
 });
 
-test("what the Python client has written is left to it", async () => {
+test("what the Python client and the command hook have written is left to them", async () => {
   const client = new Client(url, { spool: spool() });
   await client.report({ task_id: "a", status: "completed" });
   writeFileSync(join(directory, "spool", "01769000400000000000-0123456789abcdef0123456789abcdef.ndjson"), '{"task_id": "torn');
+  writeFileSync(join(directory, "spool", "0b5c2f0e-8d0f-4a0c-9d0a-6d0b3a0d5a11.hook.ndjson"), '{"task_id": "b", "status": "completed"}\n');
   await start();
   assert.deepEqual(await client.drain(), { accepted: 1, refused: 0, waiting: 0 });
-  assert.equal(readdirSync(join(directory, "spool")).length, 1);
+  assert.equal(readdirSync(join(directory, "spool")).length, 2);
 });
 
 test("nothing is lost while the service is killed again and again", async () => {

@@ -50,7 +50,7 @@ def drain(spool: Spool, send: Send) -> Drained:
 
 
 def _deliver(batch: list[bytes], send: Send) -> tuple[protocol.BatchResult, bool]:
-    """Sends a batch, in smaller groups if the service refuses it as a whole. Also returns whether the service was reached."""
+    """Sends a batch, in smaller batches if the service refuses it as a whole. Also returns whether the service was reached."""
     answer = send(batch)
     if answer is None:
         return protocol.BatchResult(waiting=batch, is_answered=False), False

@@ -154,7 +154,7 @@ def reason(status: int, answer: Mapping[str, Any]) -> str:
 
 
 def batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """The lines in groups of a useful size."""
+    """The lines in batches of a useful size."""
     batch: list[bytes] = []
     size = 0
     for line in lines:
@@ -178,7 +178,7 @@ class BatchResult:
 
 
 def is_refused_as_a_whole(lines: list[bytes], status: int, body: bytes) -> bool:
-    """Whether the service refuses the request as a whole, so that the documents must be sent in smaller groups."""
+    """Whether the service refuses the request as a whole, so that the documents must be sent in smaller batches."""
     return len(lines) > 1 and status in ABOUT_THE_DOCUMENT and is_problem(parse(body))
 
 

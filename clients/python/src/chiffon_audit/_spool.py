@@ -21,6 +21,8 @@ except ImportError:  # Windows has no such locks.
     fcntl = None  # type: ignore[assignment]
 
 SUFFIX = ".ndjson"
+# Files of the command `hook`, which may have the same directory and records them itself.
+HOOK_SUFFIX = ".hook.ndjson"
 # Bounds the memory of a drain, which reads a segment whole.
 SEGMENT_BYTES = 16 << 20
 
@@ -120,7 +122,7 @@ class Spool:
                 os.close(file)
 
     def _paths(self) -> list[Path]:
-        return sorted(self.directory.glob(f"*{SUFFIX}"))
+        return sorted(path for path in self.directory.glob(f"*{SUFFIX}") if not path.name.endswith(HOOK_SUFFIX))
 
 
 class Segment:

@@ -51,7 +51,7 @@ class AuditListener:
 def describe(instance: Any, status: str, native_state: str, output: dict[str, Any]) -> FinishedTask:
     """What is known about a task instance, in a worker or in the API server."""
     task = getattr(instance, "task", None)
-    source_id = f"{instance.dag_id}/{instance.run_id}/{instance.task_id}"
+    source_id = f"{instance.dag_id}/{part(instance.run_id)}/{part(instance.task_id)}"
     map_index = getattr(instance, "map_index", -1)
     if map_index is not None and map_index >= 0:
         source_id += f"#{map_index}"
@@ -73,6 +73,11 @@ def describe(instance: Any, status: str, native_state: str, output: dict[str, An
         end=end,
         metadata={"dag_id": instance.dag_id, "dag_run_id": instance.run_id, "task_id": instance.task_id},
     )
+
+
+def part(text: str) -> str:
+    """A part of an id, without the characters that separate parts. The service's map writes it the same way."""
+    return text.replace("%", "%25").replace("/", "%2F").replace("#", "%23")
 
 
 class AuditPlugin(AirflowPlugin):

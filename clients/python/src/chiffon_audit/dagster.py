@@ -12,6 +12,7 @@ from dagster import DagsterRunStatus, DefaultSensorStatus, RunStatusSensorContex
 
 from ._client import Client
 from ._finished_task import FinishedTask
+from ._ids import task_id
 from ._reporter import Reporter, logs_exceptions
 
 STATUSES = {
@@ -59,6 +60,11 @@ def report(reporter: Reporter, context: RunStatusSensorContext) -> None:
             services=sorted(step.step_key for step in steps),
             start=stats.start_time,
             end=stats.end_time,
-            metadata={"tags": dict(run.tags) or None, "root_run_id": run.root_run_id},
+            metadata={
+                "tags": dict(run.tags) or None,
+                "root_run_id": run.root_run_id,
+                # A run that is executed again has another id.
+                "attempt_of": task_id("dagster", run.root_run_id) if run.root_run_id else None,
+            },
         )
     )
