@@ -49,7 +49,8 @@ def _hook(reporter: Reporter, plan: str) -> Hook:
                 source_id=str(run.id),
                 status=status,
                 native_state=native,
-                attempt=run.run_count or 1,
+                # As the service's map does it: a run that was cancelled before it ran has the number 0.
+                attempt=1 if run.run_count is None else run.run_count,
                 plan_id=None if plan_id is None else str(plan_id),
                 agent_pool=getattr(run, "work_pool_name", None),
                 agent_id=getattr(run, "infrastructure_pid", None) or getattr(run, "work_queue_name", None),
