@@ -64,11 +64,14 @@ class ReporterTest(ServiceTest):
         # The service shortens texts only, and accepts 1 MiB.
         self.service.start()
         many = {f"column-{number}": "x" * 1000 for number in range(600)}
-        entry = self.report(output=many, resources=many, metadata=many)
+        services = [f"service-{number}" for number in range(50_000)]
+        entry = self.report(output=many, resources=many, metadata=many, services=services)
         result = entry["execution_result"]
         for part in (result["outcome"], result["resources_used"], entry["metadata"]):
             self.assertRegex(part["left_out"], "^6[0-9]{5} bytes")
         self.assertEqual((result["outcome"]["native_state"], entry["metadata"]["source_id"]), ("OK", "Job/1"))
+        kept = result["services_touched"]
+        self.assertEqual((kept, len(kept) + entry["metadata"]["services_left_out"]), (services[: len(kept)], 50_000))
 
     def test_long_texts_are_left_to_the_service_which_adds_a_digest(self) -> None:
         self.service.start()

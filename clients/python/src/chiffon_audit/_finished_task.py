@@ -18,8 +18,8 @@ MAX_REQUEST = 8 << 20
 MAX_DOCUMENT = 1_000_000
 # The service shortens longer texts, in characters, and records the digest of the whole.
 MAX_TEXT = 16 << 10
-# Of each part of a document that is larger, in bytes. The three parts that can be large then fit together.
-MAX_PART = 256 << 10
+# Of each part of a document that is larger, in bytes. The four parts that can be large then fit together.
+MAX_PART = 200 << 10
 # How much of a part that is left out is kept, in characters.
 BEGINNING = 10_000
 # The service refuses documents that are nested deeper than 64; the output is inside of three objects.
@@ -59,7 +59,11 @@ class FinishedTask:
         result = document["execution_result"]
         result["outcome"] = _shortened(result["outcome"], measure, ("native_state",))
         result["resources_used"] = _shortened(result["resources_used"], measure, ())
-        document["metadata"] = _shortened(document["metadata"], measure, ("source", "source_id", "attempt", "attempt_of"))
+        metadata = _shortened(document["metadata"], measure, ("source", "source_id", "attempt", "attempt_of"))
+        services = _first_that_fit(result["services_touched"])
+        if len(services) < len(result["services_touched"]):
+            metadata["services_left_out"] = len(result["services_touched"]) - len(services)
+        result["services_touched"], document["metadata"] = services, metadata
         return document
 
     def _whole_document(self) -> dict[str, Any]:
@@ -152,3 +156,13 @@ def _shortened(part: dict[str, Any], measure: Callable[[Any], int], kept: Iterab
         "left_out": f"{len(text)} bytes, which is more than the service accepts",
         "beginning": text[:BEGINNING].decode("ascii"),
     }
+
+
+def _first_that_fit(texts: list[str]) -> list[str]:
+    """The first texts that are not too large together."""
+    size = 0
+    for count, text in enumerate(texts):
+        size += _size(text) + 1
+        if size > MAX_PART:
+            return texts[:count]
+    return texts
