@@ -166,7 +166,7 @@ fn every_page_that_is_named_exists() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// Paths of the source tree that the book has in code, such as `host/demo/git_service.py`.
+/// Paths of the source tree that the book has in code, such as `clients/python`.
 #[test]
 fn every_path_of_the_source_tree_that_the_book_names_exists() {
     let mut missing = Vec::new();
@@ -174,7 +174,9 @@ fn every_path_of_the_source_tree_that_the_book_names_exists() {
     for page in book() {
         for line in page.prose() {
             for name in line.split('`').skip(1).step_by(2) {
-                let parts = ["host/", "guest/", "tests/", "wit/", "docs/", ".ci/"];
+                let parts = [
+                    "clients/", "host/", "guest/", "tests/", "wit/", "docs/", ".ci/",
+                ];
                 if parts.iter().any(|part| name.starts_with(part)) {
                     count += 1;
                     if !top().join(name).exists() {

@@ -48,14 +48,14 @@ fn a_person_with_an_editor_open_sees_what_the_book_says() {
 
 #[test]
 fn the_drop_in_is_short_and_quoted_as_it_is() {
-    let drop_in = include_str!("../../host/demo/git_service.py");
+    let drop_in = include_str!("../../clients/python/src/chiffon_audit/git_service.py");
     assert!(drop_in.lines().count() < 60);
     let quoted = format!("```python\n{drop_in}```\n");
     assert!(
         Page::read("docs/src/how-to/embed.md")
             .text
             .contains(&quoted),
-        "the page quotes another host/demo/git_service.py"
+        "the page quotes another git_service.py"
     );
 }
 

@@ -83,7 +83,13 @@ fn the_drop_in_gives_the_seeds_answers() {
             "XDG_CACHE_HOME",
             Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"),
         )
-        .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/demo"))
+        .env(
+            "PYTHONPATH",
+            concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/../clients/python/src/chiffon_audit"
+            ),
+        )
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .args(["-c", CALLER, env!("CARGO_BIN_EXE_chiffon-audit")])
         .args([&repo.path, nowhere.path()]);

@@ -149,5 +149,17 @@ class ClientTest(ServiceTest):
         self.assertEqual(self.service.entry("b")["status"], "completed")
         self.assertEqual(self.service.entry("c")["status"], "failed")
 
+    def test_a_coroutine_that_can_neither_send_nor_spool_raises(self) -> None:
+        async def run() -> None:
+            async with AsyncClient(self.service.url, attempts=2) as client:
+                with self.assertRaisesRegex(Unavailable, "ConnectError"):
+                    await client.report(self.outcome("a"))
+                self.service.start()
+                with self.assertRaisesRegex(Refused, "/status"):
+                    await client.report(self.outcome("a", "shrug"))
+
+        asyncio.run(run())
+
+
 if __name__ == "__main__":
     unittest.main()

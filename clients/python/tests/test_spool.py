@@ -25,6 +25,15 @@ class SpoolTest(ServiceTest):
         self.assertEqual((drained.accepted, drained.refused, drained.waiting), (1, 0, 0))
         self.assertEqual(self.service.entry("a")["status"], "completed")
 
+    def test_a_spool_and_the_directories_above_it_are_for_this_user_alone(self) -> None:
+        spool = self.directory / "state" / "chiffon-audit" / "spool"
+        with Client(self.service.url, spool=spool) as client:
+            client.report_later(self.outcome("a", "shrug"))
+            self.service.start()
+            self.assertEqual(client.drain().refused, 1)
+        for directory in (spool / "refused", spool, *spool.parents[:2]):
+            self.assertEqual(directory.stat().st_mode & 0o777, 0o700, directory)
+
     def test_a_spooled_outcome_that_is_refused_is_set_aside_with_the_reason(self) -> None:
         with Client(self.service.url, spool=self.spool) as client:
             client.report(self.outcome("a", "shrug"))
@@ -45,6 +54,16 @@ class SpoolTest(ServiceTest):
         with Client(self.service.url, spool=self.spool) as client:
             drained = client.drain()
         self.assertEqual((drained.accepted, drained.refused, drained.waiting), (1, 0, 0))
+
+    def test_what_the_command_hook_has_kept_is_left_to_it(self) -> None:
+        with Client(self.service.url, spool=self.spool) as client:
+            client.report(self.outcome("a"))
+            of_hook = self.spool / "0b5c2f0e-8d0f-4a0c-9d0a-6d0b3a0d5a11.hook.ndjson"
+            of_hook.write_text('{"task_id":"b","status":"completed"}\n')
+            self.service.start()
+            drained = client.drain()
+        self.assertEqual((drained.accepted, drained.refused, drained.waiting), (1, 0, 0))
+        self.assertTrue(of_hook.exists())
 
     def test_two_processes_share_one_spool(self) -> None:
         script = (

@@ -24,16 +24,16 @@ export interface Drained {
 export interface Spool {
   /** Adds documents. When it is done, they would survive a power cut. */
   append(lines: string[]): Promise<void>;
-  /** Passes all waiting documents to `send`, in groups, and keeps those that it returns. */
-  drain(send: (lines: string[]) => Promise<Sorted>): Promise<Drained>;
+  /** Passes all waiting documents to `send`, in batches, and keeps those that it returns. */
+  drain(send: (lines: string[]) => Promise<BatchResult>): Promise<Drained>;
 }
 
-/** What happened to a group of documents. `answered`: whether the service has answered for at least one of them. */
-export interface Sorted {
+/** What happened to a batch. `isAnswered` is whether the service has answered for at least one document. */
+export interface BatchResult {
   accepted: number;
   refused: { line: string; problem: unknown }[];
   waiting: string[];
-  answered: boolean;
+  isAnswered: boolean;
 }
 
 /** The service refuses the outcome. Sending it again cannot help. */
@@ -41,7 +41,7 @@ export class Refused extends Error {
   override name = "Refused";
 }
 
-/** The service cannot accept now, and there is no spool. Send the outcome again. */
+/** The service cannot accept the outcome now, and it could not be spooled. Send it again. */
 export class Unavailable extends Error {
   override name = "Unavailable";
 }
@@ -57,11 +57,11 @@ export interface Options {
   fetch?: typeof globalThis.fetch;
 }
 
-/** The service judges the document only with these. Everything else is about the way there, the token, or the service's own trouble. */
+/** Statuses with which the service judges the document. Any other status is about the network, the token or the service. */
 const ABOUT_THE_DOCUMENT = new Set([400, 413, 415, 422]);
 const PROBLEM = "urn:chiffon-audit:problem:";
 
-/** With `wait`, the service answers after 30 seconds at the latest. */
+/** In milliseconds. With `wait`, the service answers after 30 seconds at the latest. */
 const LONGEST_WAIT = 40_000;
 
 /** Reports outcomes. */
@@ -76,7 +76,7 @@ export class Client {
 
   /** Reports one outcome. With `wait`, it is done once the entry is durable in git. Rejects with `Refused` or `Unavailable`. */
   async report(outcome: Outcome, { wait = false } = {}): Promise<Receipt> {
-    const document = line(outcome);
+    const document = encode(outcome);
     const attempts = Math.max(1, this.#options.attempts ?? 3);
     let last = "the service cannot accept now";
     for (let attempt = 0; attempt < attempts; attempt++) {
@@ -84,7 +84,7 @@ export class Client {
       try {
         const response = await this.#post("application/json", document, wait);
         const answer: unknown = await response.json().catch(() => ({}));
-        const receipt = read(response.status, answer);
+        const receipt = readReceipt(response.status, answer);
         if (receipt) return receipt;
         last = `the service answered ${response.status}`;
         const seconds = Number(response.headers.get("retry-after") ?? NaN);
@@ -130,22 +130,21 @@ export class Client {
     return result;
   }
 
-  /** Sends what is in the spool. Never counts what was not accepted. */
+  /** Sends what is in the spool. Only what the service has accepted counts as accepted. */
   async drain(): Promise<Drained> {
     if (!this.#options.spool) return { accepted: 0, refused: 0, waiting: 0 };
     return this.#options.spool.drain((lines) => this.#send(lines));
   }
 
-  async #send(lines: string[]): Promise<Sorted> {
+  async #send(lines: string[]): Promise<BatchResult> {
     let status: number, body: string;
     try {
       const response = await this.#post("application/x-ndjson", lines.join("\n"), false);
       [status, body] = [response.status, await response.text()];
     } catch {
-      return { accepted: 0, refused: [], waiting: lines, answered: false };
+      return allWaiting(lines);
     }
-    if (lines.length === 1 || !ABOUT_THE_DOCUMENT.has(status) || !isProblem(parse(body))) return sort(lines, status, body);
-    // The service refuses the request as a whole, such as one that is too large.
+    if (!isRefusedAsAWhole(lines, status, body)) return readBatch(lines, status, body);
     const middle = lines.length >> 1;
     const first = await this.#send(lines.slice(0, middle));
     const second = await this.#send(lines.slice(middle));
@@ -153,7 +152,7 @@ export class Client {
       accepted: first.accepted + second.accepted,
       refused: [...first.refused, ...second.refused],
       waiting: [...first.waiting, ...second.waiting],
-      answered: first.answered || second.answered,
+      isAnswered: first.isAnswered || second.isAnswered,
     };
   }
 
@@ -173,9 +172,13 @@ function sleep(milliseconds: number): Promise<void> {
 }
 
 /** The document on one line. `JSON.stringify` escapes half a surrogate pair, which the service repairs, and would make NaN a null. */
-function line(outcome: Outcome): string {
+function encode(outcome: Outcome): string {
   const isPlain = (value: unknown) => typeof value !== "bigint" && !(typeof value === "number" && !Number.isFinite(value));
-  return JSON.stringify(outcome, (_, value: unknown) => (isPlain(value) ? value : String(value)));
+  try {
+    return JSON.stringify(outcome, (_, value: unknown) => (isPlain(value) ? value : String(value)));
+  } catch (error) {
+    throw new Refused("the outcome is not JSON", { cause: error });
+  }
 }
 
 function members(value: unknown): Record<string, unknown> {
@@ -202,7 +205,7 @@ function isProblem(answer: Record<string, unknown>): boolean {
 }
 
 /** The receipt; `undefined` if the same request may succeed later. Throws `Refused`. */
-function read(status: number, body: unknown): Receipt | undefined {
+function readReceipt(status: number, body: unknown): Receipt | undefined {
   const answer = members(body);
   if (ABOUT_THE_DOCUMENT.has(status) && isProblem(answer)) throw new Refused(reason(status, answer));
   const isConflict = status === 409 && ("receipt" in answer || "task_id" in answer || isProblem(answer));
@@ -224,24 +227,33 @@ function reason(status: number, answer: Record<string, unknown>): string {
   return problem.detail ?? (errors || problem.title || `the service answered ${status}`);
 }
 
+function allWaiting(lines: string[]): BatchResult {
+  return { accepted: 0, refused: [], waiting: lines, isAnswered: false };
+}
+
+/** Whether the service refuses the request as a whole, so that the documents must be sent in smaller batches. */
+function isRefusedAsAWhole(lines: string[], status: number, body: string): boolean {
+  return lines.length > 1 && ABOUT_THE_DOCUMENT.has(status) && isProblem(parse(body));
+}
+
 /** Reads the answer to a batch, one line for each document. A document without an answer waits. */
-function sort(lines: string[], status: number, body: string): Sorted {
+function readBatch(lines: string[], status: number, body: string): BatchResult {
   if (![200, 202, 207].includes(status)) {
     const problem = parse(body);
     if (lines.length === 1 && ABOUT_THE_DOCUMENT.has(status) && isProblem(problem)) {
-      return { accepted: 0, refused: [{ line: lines[0] ?? "", problem }], waiting: [], answered: true };
+      return { accepted: 0, refused: [{ line: lines[0] ?? "", problem }], waiting: [], isAnswered: true };
     }
-    return { accepted: 0, refused: [], waiting: lines, answered: false };
+    return allWaiting(lines);
   }
   const answers = new Map(body.split("\n").map(parse).map((answer) => [answer["line"], answer] as const));
   answers.delete(undefined);
-  const sorted: Sorted = { accepted: 0, refused: [], waiting: [], answered: answers.size > 0 };
+  const result: BatchResult = { accepted: 0, refused: [], waiting: [], isAnswered: answers.size > 0 };
   lines.forEach((line, index) => {
     const answer = answers.get(index + 1) ?? {};
     const code = answer["code"] as number | undefined;
-    if (code === 409 || ((code === 200 || code === 202) && isTaken(answer))) sorted.accepted += 1;
-    else if (code !== undefined && ABOUT_THE_DOCUMENT.has(code)) sorted.refused.push({ line, problem: answer });
-    else sorted.waiting.push(line);
+    if (code === 409 || ((code === 200 || code === 202) && isTaken(answer))) result.accepted += 1;
+    else if (code !== undefined && ABOUT_THE_DOCUMENT.has(code)) result.refused.push({ line, problem: answer });
+    else result.waiting.push(line);
   });
-  return sorted;
+  return result;
 }

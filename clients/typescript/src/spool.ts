@@ -1,18 +1,21 @@
 // A spool for Node: a directory with a file for each append, synced before `append` is done.
 
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readFile, readdir, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, open, readFile, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 
-import type { Drained, Sorted, Spool } from "./index.js";
+import type { BatchResult, Drained, Spool } from "./index.js";
 
 const SUFFIX = ".ndjson";
-/** Of one request: far below what the service takes at once. */
-const GROUP = 500;
-const GROUP_BYTES = 4 << 20;
+/** Limits of one request, far below those of the service. */
+const BATCH_LINES = 500;
+const BATCH_BYTES = 4 << 20;
 /** One document that the service fails at must not block all others. After two such failures the trouble is the service's. */
 const MAX_FAILURES = 2;
-/** Files of this module. It leaves those of the Python client alone: Node has no locks that keep their writers away. */
+/**
+ * Files of this module. It leaves those of the Python client alone, because Node has no locks that keep their writers away, and those of
+ * the command `hook` (`*.hook.ndjson`), which records them itself.
+ */
 const OURS = /^\d{15}-[0-9a-f]{8}-[0-9a-f-]{27}\.ndjson$/;
 
 /**
@@ -21,13 +24,16 @@ const OURS = /^\d{15}-[0-9a-f]{8}-[0-9a-f-]{27}\.ndjson$/;
  */
 export class DirectorySpool implements Spool {
   readonly #directory: string;
+  /** Shared by appends at the same time: none of them is done before the directory is durable. */
+  #creation: Promise<void> | undefined;
 
   constructor(directory: string) {
-    this.#directory = directory;
+    this.#directory = resolve(directory);
   }
 
   async append(lines: string[]): Promise<void> {
-    await mkdir(this.#directory, { recursive: true });
+    this.#creation ??= createDirectory(this.#directory).finally(() => (this.#creation = undefined));
+    await this.#creation;
     const name = `${String(Date.now()).padStart(15, "0")}-${randomUUID()}`;
     const beside = join(this.#directory, `${name}.tmp`);
     // A file gets its name once it is whole: a crash leaves no torn line.
@@ -40,42 +46,37 @@ export class DirectorySpool implements Spool {
     await sync(this.#directory);
   }
 
-  async drain(send: (lines: string[]) => Promise<Sorted>): Promise<Drained> {
+  async drain(send: (lines: string[]) => Promise<BatchResult>): Promise<Drained> {
     const drained: Drained = { accepted: 0, refused: 0, waiting: 0 };
     const files = await this.#files();
     let failures = 0;
     for (let at = 0; at < files.length && failures < MAX_FAILURES; ) {
       // Several files go into one request.
-      const group: { path: string; lines: string[] }[] = [];
+      const batch: { path: string; lines: string[] }[] = [];
       let count = 0;
       let bytes = 0;
-      while (at < files.length && (group.length === 0 || (count < GROUP && bytes < GROUP_BYTES))) {
+      while (at < files.length && (batch.length === 0 || (count < BATCH_LINES && bytes < BATCH_BYTES))) {
         const path = files[at++] as string;
-        // Another process may have drained it.
-        const text = await readFile(path, "utf8").catch(() => "");
-        const lines = text.split("\n").filter((line) => line.trim() !== "");
-        group.push({ path, lines });
+        const lines = await linesOf(path);
+        batch.push({ path, lines });
         count += lines.length;
-        bytes += text.length;
+        bytes += lines.reduce((sum, line) => sum + line.length + 1, 0);
       }
-      const lines = group.flatMap((file) => file.lines);
+      const lines = batch.flatMap((file) => file.lines);
       if (lines.length === 0) continue;
-      const sorted = await send(lines);
-      failures = sorted.answered ? 0 : failures + 1;
-      drained.accepted += sorted.accepted;
-      if (sorted.refused.length > 0) {
-        await this.#setAside(sorted.refused);
-        drained.refused += sorted.refused.length;
+      const result = await send(lines);
+      failures = result.isAnswered ? 0 : failures + 1;
+      drained.accepted += result.accepted;
+      if (result.refused.length > 0) {
+        await this.#setAside(result.refused);
+        drained.refused += result.refused.length;
       }
-      if (sorted.waiting.length === lines.length) continue;
+      if (result.waiting.length === lines.length) continue;
       // What waits is written before its files go: a crash in between sends it twice, which changes nothing.
-      if (sorted.waiting.length > 0) await this.append(sorted.waiting);
-      await this.#remove(group);
+      if (result.waiting.length > 0) await this.append(result.waiting);
+      await this.#remove(batch);
     }
-    for (const path of await this.#files()) {
-      const text = await readFile(path, "utf8").catch(() => "");
-      drained.waiting += text.split("\n").filter((line) => line.trim() !== "").length;
-    }
+    for (const path of await this.#files()) drained.waiting += (await linesOf(path)).length;
     return drained;
   }
 
@@ -85,18 +86,42 @@ export class DirectorySpool implements Spool {
     return ours.map((name) => join(this.#directory, name));
   }
 
-  async #remove(group: { path: string }[]): Promise<void> {
-    for (const { path } of group) await rm(path, { force: true });
+  async #remove(batch: { path: string }[]): Promise<void> {
+    for (const { path } of batch) await rm(path, { force: true });
     await sync(this.#directory);
   }
 
   async #setAside(refused: { line: string; problem: unknown }[]): Promise<void> {
     const directory = join(this.#directory, "refused");
-    await mkdir(directory, { recursive: true });
+    await createDirectory(directory);
     const text = refused.map(({ line, problem }) => `${JSON.stringify({ problem, document: line })}\n`).join("");
     await write(join(directory, `${Date.now()}-${randomUUID()}${SUFFIX}`), text);
     await sync(directory);
   }
+}
+
+/** The documents of a file; none if another process has drained it. */
+async function linesOf(path: string): Promise<string[]> {
+  const text = await readFile(path, "utf8").catch(() => "");
+  return text.split("\n").filter((line) => line.trim() !== "");
+}
+
+/**
+ * Creates a directory and its parents where they are missing, each durable and for this user alone: outcomes may hold what not every
+ * user of the machine should read.
+ */
+async function createDirectory(directory: string): Promise<void> {
+  if (directory === dirname(directory) || (await isDirectory(directory))) return;
+  await createDirectory(dirname(directory));
+  await mkdir(directory, { mode: 0o700 }).catch(async (error: unknown) => {
+    // Another process may have created it.
+    if (!(await isDirectory(directory))) throw error;
+  });
+  await sync(dirname(directory));
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return stat(path).then((found) => found.isDirectory(), () => false);
 }
 
 async function write(path: string, text: string): Promise<void> {

@@ -1,7 +1,7 @@
 // The client against a real service. `BIN` is the program.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer as createProxy } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -86,6 +86,22 @@ test("what is spooled survives a restart and is drained; what is refused is set 
   assert.match(readFileSync(join(directory, "spool", "refused", aside), "utf8"), /is not a known status/);
 });
 
+test("a spool and the directories above it are for this user alone", async () => {
+  const at = join(directory, "state", "chiffon-audit", "spool");
+  const client = new Client(url, { spool: new DirectorySpool(at) });
+  await client.report({ task_id: "a", status: "shrug" });
+  await start();
+  assert.equal((await client.drain()).refused, 1);
+  for (const path of [join(at, "refused"), at, join(at, ".."), join(at, "..", "..")]) assert.equal(statSync(path).mode & 0o777, 0o700, path);
+});
+
+test("an outcome that contains itself is refused", async () => {
+  const outcome = { task_id: "a", status: "completed", metadata: {} };
+  outcome.metadata.itself = outcome;
+  const isRefused = (error) => error instanceof Refused && error.cause instanceof TypeError;
+  await assert.rejects(new Client(url, { spool: spool() }).report(outcome), isRefused);
+});
+
 test("a task that throws is failed, and the same error is thrown", async () => {
   await start();
   const client = new Client(url, { encodeIds: true });
@@ -143,13 +159,14 @@ test("numbers that JSON lacks are recorded as texts", async () => {
   assert.deepEqual((await entry("a")).execution_result.outcome, { ratio: "NaN", big: "2" });
 });
 
-test("what the Python client has written is left to it", async () => {
+test("what the Python client and the command hook have written is left to them", async () => {
   const client = new Client(url, { spool: spool() });
   await client.report({ task_id: "a", status: "completed" });
   writeFileSync(join(directory, "spool", "01769000400000000000-0123456789abcdef0123456789abcdef.ndjson"), '{"task_id": "torn');
+  writeFileSync(join(directory, "spool", "0b5c2f0e-8d0f-4a0c-9d0a-6d0b3a0d5a11.hook.ndjson"), '{"task_id": "b", "status": "completed"}\n');
   await start();
   assert.deepEqual(await client.drain(), { accepted: 1, refused: 0, waiting: 0 });
-  assert.equal(readdirSync(join(directory, "spool")).length, 1);
+  assert.equal(readdirSync(join(directory, "spool")).length, 2);
 });
 
 test("nothing is lost while the service is killed again and again", async () => {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,9 +12,8 @@ from typing import Any
 import httpx
 
 from . import _protocol as protocol
-from ._client import PAUSE, Client
-from ._document import line
-from ._errors import Unavailable
+from ._client import Client
+from ._document import encode, error_text
 from ._receipt import Drained, Receipt
 from ._settings import Settings
 from ._task import Task
@@ -38,11 +36,9 @@ class AsyncClient:
         drain_every: float | None = None,
     ) -> None:
         """Does what `Client()` does."""
-        self._settings = settings = Settings.of(url, token, spool, attempts, timeout)
-        self._encode_ids = encode_ids
-        self._pause_ends = 0.0
+        settings = Settings.of(url, token, spool, attempts, timeout)
         self._http = httpx.AsyncClient(base_url=settings.url, headers=settings.headers(), timeout=settings.timeout)
-        # Uses the spool, and has a connection only while it drains.
+        # Decides the steps of a report and uses the spool. It has a connection only while it drains.
         self._blocking = Client(
             settings.url,
             token=settings.token,
@@ -66,39 +62,34 @@ class AsyncClient:
 
     async def report(self, outcome: Mapping[str, Any], *, wait: bool = False) -> Receipt:
         """Does what `Client.report` does."""
-        document = line(outcome)
-        has_spool = self._settings.spool is not None
-        problem: str | None = None
-        if has_spool and time.monotonic() < self._pause_ends:
-            try:
-                return await self.report_later(outcome)
-            except OSError as error:
-                problem = f"the spool cannot be written: {error}"
-        for attempt in range(self._settings.attempts):
-            retry_after = None
-            try:
-                answer = await self._http.post(
-                    protocol.path(self._encode_ids, wait),
-                    content=document,
-                    headers=protocol.JSON,
-                    timeout=protocol.timeout(self._settings.timeout, wait),
-                )
-                receipt = protocol.read(answer.status_code, answer.content)
-                if receipt is not None:
-                    return receipt
-                problem = f"the service answered {answer.status_code}"
-                retry_after = answer.headers.get("retry-after")
-            except httpx.HTTPError as error:
-                problem = f"{type(error).__name__}: {error}"
-            if has_spool:
-                self._pause_ends = time.monotonic() + PAUSE
+        document = encode(outcome)
+        steps = self._blocking._steps(outcome, wait)
+        try:
+            step = next(steps)
+            while True:
                 try:
-                    return await self.report_later(outcome)
+                    result = await self._take(step, document)
                 except OSError as error:
-                    problem += f"; the spool cannot be written: {error}"
-            if attempt + 1 < self._settings.attempts:
-                await asyncio.sleep(protocol.backoff(attempt, retry_after))
-        raise Unavailable(problem)
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+        except StopIteration as end:
+            receipt: Receipt = end.value
+            return receipt
+
+    async def _take(self, step: protocol.Post | protocol.Append | protocol.Sleep, document: bytes) -> protocol.Answer | None:
+        match step:
+            case protocol.Post(path, timeout):
+                try:
+                    answer = await self._http.post(path, content=document, headers=protocol.JSON, timeout=timeout)
+                except httpx.HTTPError as error:
+                    raise ConnectionError(error_text(error)) from error
+                return protocol.Answer(answer.status_code, answer.content, answer.headers.get("retry-after"))
+            case protocol.Append(begins_pause):
+                await asyncio.to_thread(self._blocking._append, document, begins_pause)
+            case protocol.Sleep(seconds):
+                await asyncio.sleep(seconds)
+        return None
 
     async def report_later(self, outcome: Mapping[str, Any]) -> Receipt:
         """Does what `Client.report_later` does."""
@@ -124,7 +115,4 @@ class AsyncClient:
 
     async def drain(self) -> Drained:
         """Does what `Client.drain` does, on a separate connection."""
-        drained = await asyncio.to_thread(self._blocking.drain)
-        if drained.accepted:
-            self._pause_ends = 0.0
-        return drained
+        return await asyncio.to_thread(self._blocking.drain)

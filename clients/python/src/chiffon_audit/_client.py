@@ -13,9 +13,8 @@ from typing import Any
 import httpx
 
 from . import _protocol as protocol
-from ._document import line
-from ._drain import Background, drain
-from ._errors import Unavailable
+from ._document import encode, error_text
+from ._drain import DrainThread, drain
 from ._receipt import Drained, Receipt
 from ._settings import Settings
 from ._spool import Spool
@@ -24,9 +23,9 @@ from ._task import Task
 logger = logging.getLogger("chiffon_audit")
 
 # After a failure, how long reports go straight to the spool, so that a service that hangs delays one report and not each of them.
-PAUSE = 1.0
+PAUSE_SECONDS = 1.0
 # How long a drain at the end may delay the end of the process.
-LAST_DRAIN = 5.0
+LAST_DRAIN_SECONDS = 5.0
 
 
 class Client:
@@ -58,8 +57,8 @@ class Client:
         settings = self._settings
         self._http = httpx.Client(base_url=settings.url, headers=settings.headers(), timeout=settings.timeout)
         self._pause_ends = 0.0
-        self._background: Background | None = None
-        self._background_lock = threading.Lock()
+        self._drain_thread: DrainThread | None = None
+        self._drain_thread_lock = threading.Lock()
         if self._drain_every is not None and self._spool is not None and not self._spool.is_empty():
             self._wake()
 
@@ -71,7 +70,7 @@ class Client:
 
     def close(self) -> None:
         """Ends the connection. What is in the spool stays there."""
-        self._end_background()
+        self._end_drain_thread()
         self._http.close()
         if self._spool:
             self._spool.close()
@@ -82,54 +81,57 @@ class Client:
         On return the outcome is durable: in the service's store (`accepted`), or in the spool. Raises `Refused` for an outcome that the
         service refuses, and `Unavailable` if the outcome is in neither place.
         """
-        document = line(outcome)
-        self._after_fork()
-        problem: str | None = None
-        if self._spool is not None and time.monotonic() < self._pause_ends:
-            try:
-                return self._keep(self._spool, document, outcome)
-            except OSError as error:
-                problem = f"the spool cannot be written: {error}"
-        for attempt in range(self._settings.attempts):
-            retry_after = None
-            try:
-                answer = self._http.post(
-                    protocol.path(self._encode_ids, wait),
-                    content=document,
-                    headers=protocol.JSON,
-                    timeout=protocol.timeout(self._settings.timeout, wait),
-                )
-                receipt = protocol.read(answer.status_code, answer.content)
-                if receipt is not None:
-                    return receipt
-                problem = f"the service answered {answer.status_code}"
-                retry_after = answer.headers.get("retry-after")
-            except httpx.HTTPError as error:
-                problem = f"{type(error).__name__}: {error}"
-            if self._spool is not None:
-                self._pause_ends = time.monotonic() + PAUSE
+        document = encode(outcome)
+        steps = self._steps(outcome, wait)
+        try:
+            step = next(steps)
+            while True:
                 try:
-                    return self._keep(self._spool, document, outcome)
+                    result = self._take(step, document)
                 except OSError as error:
-                    problem += f"; the spool cannot be written: {error}"
-            if attempt + 1 < self._settings.attempts:
-                time.sleep(protocol.backoff(attempt, retry_after))
-        raise Unavailable(problem)
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+        except StopIteration as end:
+            receipt: Receipt = end.value
+            return receipt
+
+    def _steps(self, outcome: Mapping[str, Any], wait: bool) -> protocol.Steps:
+        self._after_fork()
+        post = protocol.Post(protocol.path(self._encode_ids, wait), protocol.timeout(self._settings.timeout, wait))
+        is_paused = time.monotonic() < self._pause_ends
+        has_spool = self._spool is not None
+        return protocol.report(outcome, post, self._settings.attempts, has_spool=has_spool, is_paused=is_paused)
+
+    def _take(self, step: protocol.Post | protocol.Append | protocol.Sleep, document: bytes) -> protocol.Answer | None:
+        match step:
+            case protocol.Post(path, timeout):
+                try:
+                    answer = self._http.post(path, content=document, headers=protocol.JSON, timeout=timeout)
+                except httpx.HTTPError as error:
+                    raise ConnectionError(error_text(error)) from error
+                return protocol.Answer(answer.status_code, answer.content, answer.headers.get("retry-after"))
+            case protocol.Append(begins_pause):
+                self._append(document, begins_pause)
+            case protocol.Sleep(seconds):
+                time.sleep(seconds)
+        return None
 
     def report_later(self, outcome: Mapping[str, Any]) -> Receipt:
         """Writes one outcome to the spool, and does not wait for the service. Needs a spool.
 
         A thread sends it if the client has `drain_every`; otherwise `drain` does. Raises `OSError` if the disk is full.
         """
-        document = line(outcome)
+        document = encode(outcome)
         self._after_fork()
-        return self._keep(self._needed_spool(), document, outcome)
+        self._append(document)
+        return Receipt.in_spool(outcome)
 
     def report_all(self, outcomes: Iterable[Mapping[str, Any]]) -> Drained:
         """Reports many outcomes: into the spool, then from there in batches. Needs a spool."""
         spool = self._needed_spool()
         self._after_fork()
-        for batch in protocol.batches(line(outcome) for outcome in outcomes):
+        for batch in protocol.batches(encode(outcome) for outcome in outcomes):
             spool.append(batch)
         return self.drain()
 
@@ -160,15 +162,15 @@ class Client:
         self._after_fork()
         if self._drain_every is not None and self._spool is not None and not self._spool.is_empty():
             self._wake()
-        self._end_background()
+        self._end_drain_thread()
 
-    def _end_background(self) -> None:
+    def _end_drain_thread(self) -> None:
         if os.getpid() != self._process:
             return
-        with self._background_lock:
-            background, self._background = self._background, None
-        if background is not None:
-            background.close(LAST_DRAIN)
+        with self._drain_thread_lock:
+            thread, self._drain_thread = self._drain_thread, None
+        if thread is not None:
+            thread.close(LAST_DRAIN_SECONDS)
 
     def _send(self, batch: list[bytes]) -> tuple[int, bytes] | None:
         path = protocol.path(self._encode_ids, False)
@@ -186,18 +188,19 @@ class Client:
             raise ValueError("this needs a spool")
         return self._spool
 
-    def _keep(self, spool: Spool, document: bytes, outcome: Mapping[str, Any]) -> Receipt:
-        spool.append([document])
+    def _append(self, document: bytes, begins_pause: bool = False) -> None:
+        if begins_pause:
+            self._pause_ends = time.monotonic() + PAUSE_SECONDS
+        self._needed_spool().append([document])
         if self._drain_every is not None:
             self._wake()
-        return Receipt(task_id=outcome.get("task_id"), accepted=False, spooled=True, state="spooled")
 
     def _wake(self) -> None:
-        with self._background_lock:
-            if self._background is None:
+        with self._drain_thread_lock:
+            if self._drain_thread is None:
                 assert self._spool is not None and self._drain_every is not None
-                self._background = Background(self._spool, self.drain, self._drain_every)
-            self._background.wake()
+                self._drain_thread = DrainThread(self._spool, self.drain, self._drain_every)
+            self._drain_thread.wake()
 
     def _after_fork(self) -> None:
         """A forked child must not use its parent's connections, and has none of its threads."""

@@ -41,7 +41,7 @@ def error_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def line(outcome: Mapping[str, Any]) -> bytes:
+def encode(outcome: Mapping[str, Any]) -> bytes:
     """The document on one line. Non-ASCII text is escaped, so that half a surrogate pair can be sent."""
     try:
         text = json.dumps(outcome, default=plain, separators=(",", ":"))

@@ -40,7 +40,7 @@ def drain(spool: Spool, send: Send) -> Drained:
                     left.extend(line for line, _ in found.refused)
             left.extend(found.waiting)
         try:
-            segment.keep(left)
+            segment.replace_lines(left)
         except OSError as error:
             # The segment stays whole. What was accepted is sent again, which changes nothing.
             logger.warning("cannot remove accepted outcomes from the spool: %s", error)
@@ -49,13 +49,13 @@ def drain(spool: Spool, send: Send) -> Drained:
     return Drained(accepted, refused, spool.waiting())
 
 
-def _deliver(batch: list[bytes], send: Send) -> tuple[protocol.Sorted, bool]:
-    """Sends a batch, in smaller groups if the service refuses it as a whole. Also returns whether the service was reached."""
+def _deliver(batch: list[bytes], send: Send) -> tuple[protocol.BatchResult, bool]:
+    """Sends a batch, in smaller batches if the service refuses it as a whole. Also returns whether the service was reached."""
     answer = send(batch)
     if answer is None:
-        return protocol.Sorted(waiting=batch, is_answered=False), False
-    if not protocol.is_too_much(batch, *answer):
-        found = protocol.sort(batch, *answer)
+        return protocol.BatchResult(waiting=batch, is_answered=False), False
+    if not protocol.is_refused_as_a_whole(batch, *answer):
+        found = protocol.read_batch(batch, *answer)
         if not found.is_answered:
             logger.warning("%d outcomes wait, since the service answered %d without a word on them", len(batch), answer[0])
         return found, True
@@ -65,7 +65,7 @@ def _deliver(batch: list[bytes], send: Send) -> tuple[protocol.Sorted, bool]:
         first.waiting.extend(batch[middle:])
         return first, False
     second, is_reached = _deliver(batch[middle:], send)
-    both = protocol.Sorted(
+    both = protocol.BatchResult(
         first.accepted + second.accepted,
         first.refused + second.refused,
         first.waiting + second.waiting,
@@ -84,7 +84,7 @@ def _set_aside(segment: Segment, refused: list[tuple[bytes, object]]) -> bool:
     return True
 
 
-class Background:
+class DrainThread:
     """A thread that drains a spool: when there is something new, and every `interval` seconds while something waits."""
 
     def __init__(self, spool: Spool, run: Callable[[], Drained], interval: float) -> None:

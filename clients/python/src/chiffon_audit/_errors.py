@@ -12,4 +12,4 @@ class Refused(AuditError):
 
 
 class Unavailable(AuditError):
-    """The service cannot be reached, or cannot accept now, and there is no spool. Send the outcome again."""
+    """The service cannot accept the outcome now, and it could not be spooled. Send it again."""

@@ -2,28 +2,97 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._errors import Refused
+from ._errors import Refused, Unavailable
 from ._receipt import Receipt
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 JSON = {"Content-Type": "application/json"}
 
-# Of one request: far below what the service takes at once.
+# Limits of one request, far below those of the service.
 BATCH_LINES = 500
 BATCH_BYTES = 4 << 20
 
-# The service judges the document only with these. Everything else is about the way there, the caller's token, or the service's own trouble.
+# Statuses with which the service judges the document. Any other status is about the network, the token or the service.
 ABOUT_THE_DOCUMENT = frozenset({400, 413, 415, 422})
 PROBLEM = "urn:chiffon-audit:problem:"
 
 # With `wait`, the service answers after 30 seconds at the latest.
-LONGEST_WAIT = 40.0
+LONGEST_WAIT_SECONDS = 40.0
+
+
+@dataclass(frozen=True)
+class Post:
+    """A step of a report: send the document, and return the answer. Raises `OSError` if there is none."""
+
+    path: str
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Append:
+    """A step of a report: add the document to the spool. Raises `OSError` if that fails."""
+
+    begins_pause: bool
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """A step of a report: wait."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer to a request."""
+
+    status: int
+    body: bytes
+    retry_after: str | None
+
+
+Steps = Generator["Post | Append | Sleep", "Answer | None", Receipt]
+
+
+def report(outcome: Mapping[str, Any], post: Post, attempts: int, *, has_spool: bool, is_paused: bool) -> Steps:
+    """The steps of a report. They are the same for both clients, which take each step and return its result, or throw its `OSError`.
+
+    Raises `Refused` and `Unavailable`.
+    """
+    if has_spool and is_paused:
+        # The service may accept it.
+        with contextlib.suppress(OSError):
+            yield Append(begins_pause=False)
+            return Receipt.in_spool(outcome)
+    problem = ""
+    for attempt in range(attempts):
+        retry_after = None
+        try:
+            answer = yield post
+            assert answer is not None
+            receipt = read_receipt(answer.status, answer.body)
+            if receipt is not None:
+                return receipt
+            problem = f"the service answered {answer.status}"
+            retry_after = answer.retry_after
+        except OSError as error:
+            problem = str(error)
+        if has_spool:
+            try:
+                yield Append(begins_pause=True)
+                return Receipt.in_spool(outcome)
+            except OSError as error:
+                problem += f"; the spool cannot be written: {error}"
+        if attempt + 1 < attempts:
+            yield Sleep(backoff(attempt, retry_after))
+    raise Unavailable(problem)
 
 
 def path(encode_ids: bool, wait: bool) -> str:
@@ -34,7 +103,7 @@ def path(encode_ids: bool, wait: bool) -> str:
 
 def timeout(usual: float, wait: bool) -> float:
     """How long an answer may take, in seconds."""
-    return max(usual, LONGEST_WAIT) if wait else usual
+    return max(usual, LONGEST_WAIT_SECONDS) if wait else usual
 
 
 def backoff(attempt: int, retry_after: str | None) -> float:
@@ -45,7 +114,7 @@ def backoff(attempt: int, retry_after: str | None) -> float:
     return longest * random.uniform(0.5, 1.0)
 
 
-def read(status: int, body: bytes) -> Receipt | None:
+def read_receipt(status: int, body: bytes) -> Receipt | None:
     """The receipt; `None` if the same request may succeed later. Raises `Refused`."""
     answer = parse(body)
     if status in (200, 202):
@@ -85,7 +154,7 @@ def reason(status: int, answer: Mapping[str, Any]) -> str:
 
 
 def batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """The lines in groups of a useful size."""
+    """The lines in batches of a useful size."""
     batch: list[bytes] = []
     size = 0
     for line in lines:
@@ -99,7 +168,7 @@ def batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
 
 
 @dataclass
-class Sorted:
+class BatchResult:
     """What happened to a batch. `is_answered` is whether the service has answered for at least one document."""
 
     accepted: int = 0
@@ -108,20 +177,20 @@ class Sorted:
     is_answered: bool = True
 
 
-def is_too_much(lines: list[bytes], status: int, body: bytes) -> bool:
-    """Whether the service refuses the request as a whole, so that the documents must be sent in smaller groups."""
+def is_refused_as_a_whole(lines: list[bytes], status: int, body: bytes) -> bool:
+    """Whether the service refuses the request as a whole, so that the documents must be sent in smaller batches."""
     return len(lines) > 1 and status in ABOUT_THE_DOCUMENT and is_problem(parse(body))
 
 
-def sort(lines: list[bytes], status: int, body: bytes) -> Sorted:
+def read_batch(lines: list[bytes], status: int, body: bytes) -> BatchResult:
     """Reads the answer to a batch, one line for each document. A document without an answer waits."""
     if status not in (200, 202, 207):
         problem = parse(body)
         if len(lines) == 1 and status in ABOUT_THE_DOCUMENT and is_problem(problem):
-            return Sorted(refused=[(lines[0], problem)])
-        return Sorted(waiting=list(lines), is_answered=False)
+            return BatchResult(refused=[(lines[0], problem)])
+        return BatchResult(waiting=list(lines), is_answered=False)
     answers = {answer["line"]: answer for answer in map(parse, body.splitlines()) if "line" in answer}
-    found = Sorted(is_answered=bool(answers))
+    found = BatchResult(is_answered=bool(answers))
     for number, line in enumerate(lines, start=1):
         answer = answers.get(number, {})
         code = answer.get("code")

@@ -24,6 +24,11 @@ class Receipt:
     answer: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
+    def in_spool(cls, outcome: Mapping[str, Any]) -> Receipt:
+        """The receipt for an outcome that is in the spool."""
+        return cls(task_id=outcome.get("task_id"), accepted=False, spooled=True, state="spooled")
+
+    @classmethod
     def of(cls, answer: Mapping[str, Any]) -> Receipt:
         """The receipt in an answer of the service."""
         return cls(

@@ -21,6 +21,8 @@ except ImportError:  # Windows has no such locks.
     fcntl = None  # type: ignore[assignment]
 
 SUFFIX = ".ndjson"
+# Files of the command `hook`, which may have the same directory and records them itself.
+HOOK_SUFFIX = ".hook.ndjson"
 # Bounds the memory of a drain, which reads a segment whole.
 SEGMENT_BYTES = 16 << 20
 
@@ -32,10 +34,7 @@ class Spool:
         if fcntl is None:
             raise OSError(errno.ENOTSUP, "the spool needs a system with POSIX file locks")
         self.directory = Path(directory)
-        if not self.directory.is_dir():
-            # Outcomes may hold what not every user of the machine should read.
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            sync_directory(self.directory.parent)
+        create_directory(self.directory)
         self._lock = threading.Lock()
         self._file: int | None = None
         self._path = self.directory
@@ -118,23 +117,22 @@ class Spool:
             try:
                 # Another process may have drained or replaced it before this one got the lock.
                 if _try_lock(file) and _is_current(path, file):
-                    yield Segment(self.directory, path)
+                    yield Segment(path)
             finally:
                 os.close(file)
 
     def _paths(self) -> list[Path]:
-        return sorted(self.directory.glob(f"*{SUFFIX}"))
+        return sorted(path for path in self.directory.glob(f"*{SUFFIX}") if not path.name.endswith(HOOK_SUFFIX))
 
 
 class Segment:
     """A segment that is being drained."""
 
-    def __init__(self, directory: Path, path: Path) -> None:
-        self._directory = directory
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.lines = complete_lines(path)
 
-    def keep(self, lines: list[bytes]) -> None:
+    def replace_lines(self, lines: list[bytes]) -> None:
         """Replaces the segment by these lines, or removes it."""
         if lines and lines == self.lines:
             return
@@ -155,8 +153,8 @@ class Segment:
 
     def set_aside(self, refused: list[tuple[bytes, object]]) -> None:
         """Keeps documents that the service refuses in `refused/`, with the reason."""
-        directory = self._directory / "refused"
-        directory.mkdir(exist_ok=True)
+        directory = self.path.parent / "refused"
+        create_directory(directory)
         records = [{"problem": problem, "document": line.decode(errors="replace")} for line, problem in refused]
         path = directory / f"{self.path.stem}-{uuid.uuid4().hex[:8]}{SUFFIX}"
         try:
@@ -165,7 +163,6 @@ class Segment:
             path.unlink(missing_ok=True)
             raise
         sync_directory(directory)
-        sync_directory(self._directory)
 
 
 def complete_lines(path: Path) -> list[bytes]:
@@ -175,6 +172,18 @@ def complete_lines(path: Path) -> list[bytes]:
     except FileNotFoundError:
         return []
     return [line for line in text.split(b"\n")[:-1] if line.strip()]
+
+
+def create_directory(directory: Path) -> None:
+    """Creates a directory and its parents where they are missing, each durable and for this user alone.
+
+    Outcomes may hold what not every user of the machine should read.
+    """
+    if directory.is_dir():
+        return
+    create_directory(directory.parent)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    sync_directory(directory.parent)
 
 
 def sync_directory(directory: Path) -> None:

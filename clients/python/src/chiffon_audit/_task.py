@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import traceback
 from typing import Any
 
+from ._document import error_text
+from ._time import now, timestamp
+
 TRACEBACK_LINES = 50
-
-
-def now() -> str:
-    """The current time, as ISO 8601 in UTC."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 class Task:
@@ -25,7 +22,7 @@ class Task:
         self.services: list[str] = []
         self.metadata: dict[str, Any] = dict(fields.pop("metadata", None) or {})
         self._fields = fields
-        self._started = now()
+        self._started = timestamp(now())
 
     def end(self, error: BaseException | None) -> dict[str, Any]:
         """The outcome document."""
@@ -33,14 +30,14 @@ class Task:
             cancelled = type(error).__name__ in ("CancelledError", "KeyboardInterrupt", "SystemExit")
             self.status = "cancelled" if cancelled else "failed"
             frames = traceback.format_exception(type(error), error, error.__traceback__)
-            self.output.setdefault("error", f"{type(error).__name__}: {error}")
+            self.output.setdefault("error", error_text(error))
             self.output.setdefault("traceback", "".join(frames[-TRACEBACK_LINES:]))
         result: dict[str, Any] = {
             "outcome": self.output,
             "resources_used": self.resources,
             "services_touched": self.services,
             "start_time": self._started,
-            "end_time": now(),
+            "end_time": timestamp(now()),
         }
         document: dict[str, Any] = {"task_id": self.task_id, "status": self.status, "execution_result": result, **self._fields}
         if self.metadata:

@@ -15,7 +15,9 @@ from celery import signals
 
 from ._client import Client
 from ._document import error_text
-from ._reporter import Ended, Reporter, quiet
+from ._finished_task import FinishedTask
+from ._reporter import Reporter, logs_exceptions
+from ._time import now
 
 _reporter = Reporter()
 _started: dict[str, datetime.datetime] = {}
@@ -44,19 +46,19 @@ def _shutdown(**_: Any) -> None:
 
 
 def _prerun(task_id: str, **_: Any) -> None:
-    _started[task_id] = datetime.datetime.now(datetime.timezone.utc)
+    _started[task_id] = now()
 
 
 def _postrun(task_id: str, **_: Any) -> None:
     _started.pop(task_id, None)
 
 
-@quiet
+@logs_exceptions
 def _success(sender: Any, result: Any, **_: Any) -> None:
     _report(sender.name, sender.request.id, sender.request, "completed", "SUCCESS", result)
 
 
-@quiet
+@logs_exceptions
 def _failure(sender: Any, task_id: str, exception: BaseException, einfo: Any = None, **_: Any) -> None:
     output = {"error": error_text(exception), "traceback": str(einfo.traceback) if einfo else None}
     # A lost worker is reported by its parent, which has no request.
@@ -64,7 +66,7 @@ def _failure(sender: Any, task_id: str, exception: BaseException, einfo: Any = N
     _report(sender.name, task_id, request, "failed", "FAILURE", output)
 
 
-@quiet
+@logs_exceptions
 def _revoked(sender: Any, request: Any, terminated: bool, signum: Any, expired: bool, **_: Any) -> None:
     output = {"terminated": terminated, "signal": str(signum) if signum else None, "expired": expired}
     # The main process of a worker has a wrapper around the request.
@@ -79,7 +81,7 @@ def _report(name: str, task_id: str, request: Any, status: str, native_state: st
 
     delivery = of("delivery_info") or {}
     _reporter.report(
-        Ended(
+        FinishedTask(
             source="celery",
             source_id=task_id,
             status=status,
@@ -91,7 +93,7 @@ def _report(name: str, task_id: str, request: Any, status: str, native_state: st
             resources={"retries": of("retries")},
             services=[name],
             start=_started.get(task_id),
-            end=datetime.datetime.now(datetime.timezone.utc),
+            end=now(),
             metadata={"parent_id": of("parent_id"), "group": of("group"), "eta": of("eta")},
         )
     )

@@ -11,7 +11,9 @@ from typing import Any
 from dagster import DagsterRunStatus, DefaultSensorStatus, RunStatusSensorContext, RunStatusSensorDefinition, run_status_sensor
 
 from ._client import Client
-from ._reporter import Ended, Reporter, quiet
+from ._finished_task import FinishedTask
+from ._ids import task_id
+from ._reporter import Reporter, logs_exceptions
 
 STATUSES = {
     DagsterRunStatus.SUCCESS: "completed",
@@ -35,7 +37,7 @@ def audit_sensors(client: Client | None = None, **settings: Any) -> list[RunStat
     return [sensor(status) for status in STATUSES]
 
 
-@quiet
+@logs_exceptions
 def report(reporter: Reporter, context: RunStatusSensorContext) -> None:
     """Reports the run that the sensor was called for."""
     run = context.dagster_run
@@ -45,7 +47,7 @@ def report(reporter: Reporter, context: RunStatusSensorContext) -> None:
     stats = context.instance.get_run_stats(run.run_id)
     steps = context.instance.get_run_step_stats(run.run_id)
     reporter.report(
-        Ended(
+        FinishedTask(
             source="dagster",
             source_id=run.run_id,
             status=status,
@@ -58,6 +60,11 @@ def report(reporter: Reporter, context: RunStatusSensorContext) -> None:
             services=sorted(step.step_key for step in steps),
             start=stats.start_time,
             end=stats.end_time,
-            metadata={"tags": dict(run.tags) or None, "root_run_id": run.root_run_id},
+            metadata={
+                "tags": dict(run.tags) or None,
+                "root_run_id": run.root_run_id,
+                # A run that is executed again has another id.
+                "attempt_of": task_id("dagster", run.root_run_id) if run.root_run_id else None,
+            },
         )
     )

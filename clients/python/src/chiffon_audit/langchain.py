@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +17,9 @@ except ImportError:
 
 from ._client import Client
 from ._document import error_text
-from ._reporter import Ended, Reporter, quiet
+from ._finished_task import FinishedTask
+from ._reporter import Reporter, logs_exceptions
+from ._time import now
 
 
 class AuditHandler(CallbackHandler):
@@ -31,7 +32,7 @@ class AuditHandler(CallbackHandler):
         self._outermost: dict[UUID, UUID] = {}
         self._interrupts: dict[UUID, list[Any]] = {}
 
-    @quiet
+    @logs_exceptions
     def on_chain_start(self, serialized: Any, inputs: Any, *, run_id: UUID, **more: Any) -> None:
         """Remembers a run. An inner one only leads to its outermost run."""
         parent = more.get("parent_run_id")
@@ -41,7 +42,7 @@ class AuditHandler(CallbackHandler):
             name = more.get("name") or (serialized or {}).get("name")
             self._begin(run_id, name, "graph", metadata.get("thread_id"), {"tags": more.get("tags") or None})
 
-    @quiet
+    @logs_exceptions
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **_: Any) -> None:
         """Reports an outermost run."""
         interrupts = self._interrupts.pop(run_id, None)
@@ -51,17 +52,17 @@ class AuditHandler(CallbackHandler):
         else:
             self._end(run_id, "completed", "success", {"values": outputs})
 
-    @quiet
+    @logs_exceptions
     def on_interrupt(self, event: Any) -> None:
         """Remembers why a run was interrupted."""
         self._interrupts[event.run_id] = [getattr(interrupt, "value", interrupt) for interrupt in event.interrupts]
 
-    @quiet
+    @logs_exceptions
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
         """Reports an outermost run."""
         self._fail(run_id, error)
 
-    @quiet
+    @logs_exceptions
     def on_tool_start(self, serialized: Any, input_str: str, *, run_id: UUID, **more: Any) -> None:
         """Remembers a call of a tool."""
         parent = more.get("parent_run_id")
@@ -69,14 +70,14 @@ class AuditHandler(CallbackHandler):
         given = more.get("inputs") or input_str
         self._begin(run_id, (serialized or {}).get("name"), "tool", str(plan) if plan else None, {"input": given})
 
-    @quiet
+    @logs_exceptions
     def on_tool_end(self, output: Any, *, run_id: UUID, **_: Any) -> None:
         """Reports a call of a tool."""
         failed = getattr(output, "status", None) == "error"
         said = {"values": getattr(output, "content", output)}
         self._end(run_id, "failed" if failed else "completed", "error" if failed else "success", said)
 
-    @quiet
+    @logs_exceptions
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
         """Reports a call of a tool."""
         self._fail(run_id, error)
@@ -87,7 +88,7 @@ class AuditHandler(CallbackHandler):
             "agent_pool": kind,
             "agent_id": None if name is None else str(name),
             "services": [str(name)] if kind == "tool" and name else [],
-            "start": datetime.datetime.now(datetime.timezone.utc),
+            "start": now(),
             "metadata": metadata,
         }
 
@@ -101,6 +102,6 @@ class AuditHandler(CallbackHandler):
         self._outermost.pop(run_id, None)
         facts = self._runs.pop(run_id, None)
         if facts is not None:
-            end = datetime.datetime.now(datetime.timezone.utc)
-            ended = Ended("langgraph", str(run_id), status, native_state, output=output, end=end, **facts)
-            self._reporter.report(ended)
+            end = now()
+            task = FinishedTask("langgraph", str(run_id), status, native_state, output=output, end=end, **facts)
+            self._reporter.report(task)

@@ -12,7 +12,8 @@ from typing import Any
 from agents.tracing import Span, Trace, TracingProcessor
 
 from ._client import Client
-from ._reporter import Ended, Reporter, quiet
+from ._finished_task import FinishedTask
+from ._reporter import Reporter, logs_exceptions
 
 
 class AuditProcessor(TracingProcessor):
@@ -30,7 +31,7 @@ class AuditProcessor(TracingProcessor):
     def on_span_start(self, span: Span[Any]) -> None:
         """Does nothing: a span is reported when it ends."""
 
-    @quiet
+    @logs_exceptions
     def on_span_end(self, span: Span[Any]) -> None:
         """Reports the span. An error makes it failed."""
         exported = span.export()
@@ -39,7 +40,7 @@ class AuditProcessor(TracingProcessor):
         data = exported.get("span_data") or {}
         error = exported.get("error")
         self._reporter.report(
-            Ended(
+            FinishedTask(
                 source="openai-agents",
                 source_id=f"{exported['trace_id']}/{exported['id']}",
                 status="failed" if error else "completed",

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ._client import Client
-from ._reporter import Ended, Reporter, quiet
+from ._finished_task import FinishedTask
+from ._reporter import Reporter, logs_exceptions
 
 STATUSES = {"COMPLETED": "completed", "FAILED": "failed", "CRASHED": "failed", "CANCELLED": "cancelled"}
 
@@ -35,7 +36,7 @@ def task_hooks(client: Client | None = None) -> dict[str, list[Hook]]:
 
 
 def _hook(reporter: Reporter, plan: str) -> Hook:
-    @quiet
+    @logs_exceptions
     def report_to_audit(definition: Any, run: Any, state: Any) -> None:
         native = getattr(state.type, "value", str(state.type))
         status = STATUSES.get(native)
@@ -43,11 +44,13 @@ def _hook(reporter: Reporter, plan: str) -> Hook:
             return
         plan_id = getattr(run, plan, None)
         reporter.report(
-            Ended(
+            FinishedTask(
                 source="prefect",
                 source_id=str(run.id),
                 status=status,
                 native_state=native,
+                # As the service's map does it: a run that was cancelled before it ran has the number 0.
+                attempt=1 if run.run_count is None else run.run_count,
                 plan_id=None if plan_id is None else str(plan_id),
                 agent_pool=getattr(run, "work_pool_name", None),
                 agent_id=getattr(run, "infrastructure_pid", None) or getattr(run, "work_queue_name", None),

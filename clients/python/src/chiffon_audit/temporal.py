@@ -9,7 +9,6 @@ How a workflow ends is decided by the server, not by a worker: record workflows 
 from __future__ import annotations
 
 import asyncio
-import datetime
 from typing import Any
 
 from temporalio import activity
@@ -17,7 +16,9 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from ._client import Client
 from ._document import error_text
-from ._reporter import Ended, Reporter
+from ._finished_task import FinishedTask
+from ._reporter import Reporter
+from ._time import now
 
 
 class AuditInterceptor(Interceptor):
@@ -52,7 +53,7 @@ class _Activity(ActivityInboundInterceptor):
     async def _report(self, status: str, native_state: str, output: dict[str, Any]) -> None:
         info = activity.info()
         run = f"{info.workflow_id}/{info.workflow_run_id}" if info.workflow_id else info.activity_run_id or "activity"
-        ended = Ended(
+        task = FinishedTask(
             source="temporal",
             source_id=f"{run}/{info.activity_id}",
             status=status,
@@ -64,8 +65,8 @@ class _Activity(ActivityInboundInterceptor):
             output=output,
             services=[info.activity_type],
             start=info.started_time,
-            end=datetime.datetime.now(datetime.timezone.utc),
+            end=now(),
             metadata={"workflow_type": info.workflow_type, "namespace": info.namespace, "is_local": info.is_local or None},
         )
         # Syncing a disk blocks, and the worker's event loop runs other activities.
-        await asyncio.shield(asyncio.to_thread(self._reporter.report, ended))
+        await asyncio.shield(asyncio.to_thread(self._reporter.report, task))

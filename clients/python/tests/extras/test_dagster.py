@@ -23,6 +23,8 @@ with DagsterInstance.ephemeral() as instance:
         (event,) = (event for event in result.all_events if event.event_type_value == f"PIPELINE_{status.value}")
         sensor = defs.resolve_sensor_def(f"chiffon_audit_{status.value.lower()}")
         dagster_run = instance.get_run_by_id(result.run_id)
+        if run is failing:
+            dagster_run = dagster_run._replace(root_run_id="first", parent_run_id="first")
         context = build_run_status_sensor_context(
             sensor_name=sensor.name, dagster_event=event, dagster_instance=instance, dagster_run=dagster_run
         )
@@ -44,6 +46,7 @@ class DagsterTest(ExtraTest):
         self.assertEqual(entries["failing"]["execution_result"]["services_touched"], ["broken"])
         self.assertEqual(entries["failing"]["execution_result"]["outcome"]["steps"], [{"stepKey": "broken", "status": "FAILURE"}])
         self.assertIsNotNone(entries["release"]["execution_result"]["end_time"])
+        self.assertEqual([entries[plan]["metadata"].get("attempt_of") for plan in ("release", "failing")], [None, "first"])
 
 
 if __name__ == "__main__":

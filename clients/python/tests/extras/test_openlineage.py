@@ -41,7 +41,7 @@ class OpenLineageTest(ExtraTest):
         found = [entries[runs[state]] for state in (RunState.COMPLETE, RunState.FAIL, RunState.ABORT)]
         self.assertEqual([entry["status"] for entry in found], ["completed", "failed", "cancelled"])
         self.assertEqual({entry["plan_id"] for entry in found}, {parent})
-        self.assertEqual(found[0]["execution_result"]["services_touched"], ["orders"])
+        self.assertEqual(found[0]["execution_result"]["services_touched"], ["db/orders"])
         self.assertEqual(found[1]["execution_result"]["outcome"]["error"], "no route")
 
 
