@@ -289,7 +289,7 @@ fn the_end_of_a_run_that_is_reported_twice_is_an_echo_and_another_end_conflicts(
         ];
         machine.run_with_input(&args, event).object()["result"].clone()
     };
-    assert_eq!(send(event("START", "2026-01-21T10:00:00Z")), "not-terminal");
+    assert_eq!(send(event("START", "2026-01-21T10:00:00Z")), "announced");
     assert_eq!(send(event("FAIL", "2026-01-21T10:01:00Z")), "committed");
     assert_eq!(
         send(event("FAIL", "2026-01-21T10:01:01Z")),

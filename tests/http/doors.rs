@@ -1,5 +1,6 @@
 //! The doors: lines, compressed bodies, events, lineage, documents of other systems, and what is refused.
 
+mod hooks;
 mod large;
 mod overdue;
 mod reports;

@@ -53,7 +53,14 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         shortened,
     } = match the_one(door.take(document))? {
         Some(taken) => taken,
-        None => return nothing(None, "the document holds no finished task", session),
+        None => {
+            return nothing(
+                "not-terminal",
+                None,
+                "the document holds no finished task",
+                session,
+            );
+        }
     };
     let changes = Changes {
         record: place,
@@ -71,10 +78,12 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         }
         TakenKind::NotTerminal { task_id, word } => {
             let reason = format!("the state {word} is not terminal");
-            return nothing(task_id.as_deref(), &reason, session);
+            return nothing("not-terminal", task_id.as_deref(), &reason, session);
         }
-        TakenKind::Announced(_) => return nothing(None, BEGUN, session),
-        TakenKind::Skipped => return nothing(None, "the record is known, and no task", session),
+        TakenKind::Announced(_) => return nothing("announced", None, BEGUN, session),
+        TakenKind::Skipped => {
+            return nothing("skipped", None, "the record is known, and no task", session);
+        }
     };
     // Created before anything is recorded, so that a failure here has no cost.
     let file = args.record.as_deref().map(RecordingFile::create);
@@ -141,11 +150,16 @@ fn the_one(mut taken: Vec<Taken>) -> Result<Option<Taken>, UsageError> {
 pub const BEGUN: &str = "the task has begun, and has not ended";
 
 /// Reports that there is nothing to record yet.
-fn nothing(task_id: Option<&str>, reason: &str, session: &mut Session) -> Result<Exit> {
+fn nothing(
+    result: &'static str,
+    task_id: Option<&str>,
+    reason: &str,
+    session: &mut Session,
+) -> Result<Exit> {
     if session.output.is_json() {
         session
             .output
-            .object(&Receipt::not_terminal(task_id, reason))?;
+            .object(&Receipt::without_outcome(result, task_id, reason))?;
     } else {
         session
             .output

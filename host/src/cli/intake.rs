@@ -61,7 +61,7 @@ impl IntakeFlags {
 /// The door that the settings make, for documents of our own shape.
 pub fn door(settings: &Settings) -> Result<Door> {
     // A setting that cannot be used is found now, not at the first conflict.
-    delivery(settings)?;
+    delivery(settings, [])?;
     let given = &settings.intake;
     let accept = given.accept_max_bytes;
     let limits = outcome_limits(settings)?;
@@ -128,8 +128,11 @@ fn status_map(given: &config::StatusMap, statuses: &Statuses) -> Result<StatusMa
     Ok(map)
 }
 
-/// What does not decide whether two outcomes are the same.
-pub fn delivery(settings: &Settings) -> Result<Delivery, UsageError> {
+/// What does not decide whether two outcomes are the same. `maps` are those of webhooks.
+pub fn delivery<'a>(
+    settings: &Settings,
+    maps: impl IntoIterator<Item = &'a Map>,
+) -> Result<Delivery, UsageError> {
     let members = settings
         .intake
         .delivery_members
@@ -139,7 +142,10 @@ pub fn delivery(settings: &Settings) -> Result<Delivery, UsageError> {
         .iter()
         .filter(|shipped| shipped.text.contains("\necho = true"));
     let own = own.map(|shipped| shipped.name.to_owned());
-    let echoing = own.chain(settings.intake.echoing.iter().cloned());
+    let maps = maps.into_iter().filter(|map| map.echoes());
+    let echoing = own
+        .chain(settings.intake.echoing.iter().cloned())
+        .chain(maps.map(|map| map.source.clone()));
     let mut members = members.to_vec();
     if settings.intake.status_map.is_some() {
         // `SUCCESS` and `Succeeded` are two words for one end.

@@ -91,14 +91,19 @@ impl<'a> Receipt<'a> {
         }
     }
 
-    /// The receipt for a task that has not ended: nothing is recorded.
-    pub fn not_terminal(task_id: Option<&'a str>, reason: &str) -> Receipt<'a> {
+    /// The receipt for a document without an outcome: nothing is recorded. `result` is `not-terminal`, `announced` or
+    /// `skipped`.
+    pub fn without_outcome(
+        result: &'static str,
+        task_id: Option<&'a str>,
+        reason: &str,
+    ) -> Receipt<'a> {
         Receipt {
             schema: SCHEMA,
             file: None,
             line: None,
             task_id,
-            result: "not-terminal",
+            result,
             commit: None,
             path: None,
             reference: None,

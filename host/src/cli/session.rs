@@ -278,7 +278,7 @@ impl Session {
             limits: outcome_limits(settings)?,
             settings: policy_settings,
             secret,
-            delivery: delivery(settings)?,
+            delivery: delivery(settings, [])?,
         };
         Ok(Recorder::new(trail, policy, options))
     }

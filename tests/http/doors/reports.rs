@@ -155,6 +155,11 @@ fn what_is_refused_at_any_door_is_listed_with_its_reason_and_never_recorded() {
         page.to_string().as_bytes(),
     );
     assert_eq!(mapped.status, 422, "{mapped:?}");
+    let broken = host.send("/api/v1/outcomes?from=airflow", &[JSON], b"{\"dag_id\":");
+    assert_eq!(
+        (broken.status, &broken.json()["type"]),
+        (400, &json!("urn:chiffon-audit:problem:malformed"))
+    );
     let listed = host.until("/api/v1/submissions?state=refused", |page| {
         page["submissions"].as_array().unwrap().len() == 3
     });

@@ -10,7 +10,7 @@ use crate::ids;
 use crate::map::origins::in_outcome;
 use crate::map::{ItemKind, Map};
 use crate::object::Object;
-use crate::treat::{LONGEST_TEXT, NonFinite, Rules, Treated, may_help, shorten_members, treat};
+use crate::treat::{MAX_TEXT, NonFinite, Rules, Treated, may_help, shorten_members, treat};
 use crate::words::{Meaning, StatusMap};
 
 /// How documents are taken in.
@@ -134,7 +134,7 @@ impl Door {
         Rules {
             non_finite: self.non_finite,
             // Another system's texts are shortened in the outcome that is made of them.
-            longest: (is_large && self.map.is_none()).then_some(LONGEST_TEXT),
+            longest: (is_large && self.map.is_none()).then_some(MAX_TEXT),
             ..Rules::default()
         }
     }
@@ -155,7 +155,13 @@ impl Door {
         };
         let text = match document_text(&treated.document, &most) {
             Ok(text) => text,
-            Err(violation) => return vec![Taken::refused(None, violation)],
+            Err(violation) => {
+                let mut refused = Taken::refused(None, violation);
+                if let TakenKind::Refused { document, .. } = &mut refused.kind {
+                    *document = Some(treated.document);
+                }
+                return vec![refused];
+            }
         };
         let items = map.apply_with(text, !treated.repaired.is_empty());
         let items = items.into_iter().map(|item| {
@@ -176,7 +182,7 @@ impl Door {
                     let mut document = mapped.document.into_bytes();
                     if document.len() > self.limits.max_bytes {
                         let rules = Rules {
-                            longest: Some(LONGEST_TEXT),
+                            longest: Some(MAX_TEXT),
                             ..Rules::default()
                         };
                         let treated = treat(&document, rules);
@@ -200,7 +206,7 @@ impl Door {
                     };
                     if treated.document.len() > self.limits.max_bytes {
                         let rules = Rules {
-                            longest: Some(LONGEST_TEXT),
+                            longest: Some(MAX_TEXT),
                             ..Rules::default()
                         };
                         treated = Treated {

@@ -52,9 +52,7 @@ pub fn encode(source: &str, original: &str, attempt: u64) -> Result<TaskId, &'st
         let _ = write!(slug, ".{attempt}");
     }
     slug.push('-');
-    for byte in &digest.finalize()[..DIGITS / 2] {
-        let _ = write!(slug, "{byte:02x}");
-    }
+    slug.push_str(&outcome::digest::hex(&digest.finalize()[..DIGITS / 2]));
     // `nul.2-…` would be the name of a device on Windows.
     TaskId::parse(&slug).or_else(|_| TaskId::parse(&format!("id-{slug}")))
 }

@@ -18,6 +18,14 @@ pub const MAX_DEPTH: usize = 127;
 /// Up to this many members, comparing an object's names one by one is faster than hashing them.
 const FEW: usize = 16;
 
+/// The name of a member as a step of a JSON pointer (RFC 6901).
+pub fn pointer_step(name: &str) -> Cow<'_, str> {
+    match name.contains(['~', '/']) {
+        true => Cow::Owned(name.replace('~', "~0").replace('/', "~1")),
+        false => Cow::Borrowed(name),
+    }
+}
+
 /// Checks that `text` is one JSON value that every reader understands alike.
 ///
 /// The text follows the grammar of RFC 8259. No object has two members of the same name, compared after decoding

@@ -384,10 +384,9 @@ impl Ingest<'_> {
                 reason,
                 has_begun,
             } => {
-                self.report.count_unfinished(has_begun);
-                self.report
-                    .not_terminal(task_id.as_deref(), &reason, origin, self.output)?;
-                return Ok(());
+                let task_id = task_id.as_deref();
+                let report = &mut self.report;
+                return report.not_terminal(has_begun, task_id, &reason, origin, self.output);
             }
             PendingAnswer::Pending(pending) => {
                 if !pending.is_ready() {

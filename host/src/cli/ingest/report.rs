@@ -187,23 +187,22 @@ impl IngestReport {
         self.tally.skipped += 1;
     }
 
-    /// Counts a task that has not ended: one that has just begun, or one in another state.
-    pub fn count_unfinished(&mut self, has_begun: bool) {
-        match has_begun {
-            true => self.tally.announced += 1,
-            false => self.tally.not_terminal += 1,
-        }
-    }
-
-    /// Writes the receipt for a task that has not ended.
+    /// Counts a task that has not ended, and writes its receipt. `has_begun` tells one that has just begun from one in
+    /// another state.
     pub fn not_terminal(
         &mut self,
+        has_begun: bool,
         task_id: Option<&str>,
         reason: &str,
         origin: LineOrigin<'_>,
         output: &mut Output,
     ) -> Result<()> {
-        let receipt = Receipt::not_terminal(task_id, reason);
+        let (count, result) = match has_begun {
+            true => (&mut self.tally.announced, "announced"),
+            false => (&mut self.tally.not_terminal, "not-terminal"),
+        };
+        *count += 1;
+        let receipt = Receipt::without_outcome(result, task_id, reason);
         let receipt = receipt.at(origin.file, origin.line).changed(origin.changes);
         match &mut self.receipts {
             Receipts::None => Ok(()),

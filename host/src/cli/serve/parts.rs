@@ -34,6 +34,7 @@ use crate::policy::{Allocation, Policy, PolicySettings};
 use crate::recorder;
 use crate::store::{self, StoreUrl};
 use crate::trail::{self, InitOptions, Placement, Trail, TrailError};
+use ::intake::Map;
 
 /// The service's parts. Everything that can be checked without a side effect is checked.
 pub struct Parts {
@@ -118,7 +119,7 @@ pub fn gather(
             limits: document_limits,
             settings: PolicySettings::default(),
             secret,
-            delivery: delivery(settings)?,
+            delivery: delivery(settings, maps_of_hooks(&limits))?,
         },
         policy_with_settings,
         load_policy: load_policy(flags, session),
@@ -181,6 +182,11 @@ fn listen(listen_text: &str) -> Result<Listen, UsageError> {
             "the address to listen on, {listen_text:?}, {message}"
         ))
     })
+}
+
+/// The maps of the webhooks.
+pub fn maps_of_hooks(limits: &Limits) -> impl Iterator<Item = &Map> {
+    limits.hooks.values().filter_map(|hook| hook.map.as_deref())
 }
 
 /// The limits for clients, from the settings.

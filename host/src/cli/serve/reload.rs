@@ -157,10 +157,11 @@ impl Reload {
             listen.parse::<Listen>().map_err(Failure::new)?;
         }
         let documents = outcome_limits(&settings)?;
+        let limits = parts::service_limits(&settings, &documents)?;
         Ok(ReloadedSettings {
-            limits: parts::service_limits(&settings, &documents)?,
+            delivery: delivery(&settings, parts::maps_of_hooks(&limits))?,
+            limits,
             documents,
-            delivery: delivery(&settings)?,
             settings,
             tokens,
             notes,

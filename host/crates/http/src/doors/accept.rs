@@ -149,8 +149,8 @@ async fn accept_record(
             rejection,
             ..
         } => {
+            let mut problem = Problem::rejection(&rejection, document.as_deref().unwrap_or(b"{}"));
             let document = document.unwrap_or_default();
-            let mut problem = Problem::rejection(&rejection, b"{}");
             if let Some(task_id) = listed_as {
                 let kind = store::Kind::Outcome;
                 let keeping = keep(app, origin, task_id, kind, &document, &rejection);

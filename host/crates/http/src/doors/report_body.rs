@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
-use intake::treat::{LONGEST_TEXT, Rules, Treated};
+use intake::treat::{MAX_TEXT, Rules, Treated};
 
 use super::encoding;
 use super::large::{LargeBody, LargeDocument};
@@ -79,7 +79,7 @@ pub async fn read(app: &App, request: Request, sender: Sender) -> Result<ReportB
         _ => limit,
     };
     let rules = Rules {
-        longest: Some(LONGEST_TEXT),
+        longest: Some(MAX_TEXT),
         anywhere: !is_outcome,
         ..limits.door.rules(true)
     };

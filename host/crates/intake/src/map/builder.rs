@@ -143,7 +143,7 @@ impl Builder<'_, '_, '_> {
         }
         if let Expression::Object(members) = expression {
             for (name, of) in members {
-                let name = name.replace('~', "~0").replace('/', "~1");
+                let name = outcome::json::pointer_step(name);
                 self.origins_of(&format!("{field}/{name}"), of);
             }
             return;

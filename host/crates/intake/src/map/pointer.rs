@@ -60,7 +60,7 @@ impl Pointer {
     /// The pointer to a member of the record.
     pub(super) fn of_member(name: &str) -> Pointer {
         Pointer {
-            written: format!("/{}", name.replace('~', "~0").replace('/', "~1")),
+            written: format!("/{}", json::pointer_step(name)),
             of_document: false,
             steps: vec![Step::Name(name.to_owned())],
         }
@@ -213,7 +213,7 @@ fn is_something(value: &str) -> bool {
 }
 
 fn collect<'a>(value: &'a str, steps: &[Step], place: String, found: &mut Vec<Found<'a>>) {
-    let below = |name: &str| format!("{place}/{}", name.replace('~', "~0").replace('/', "~1"));
+    let below = |name: &str| format!("{place}/{}", json::pointer_step(name));
     match steps {
         [] => found.push(Found { value, place }),
         [Step::Name(name), rest @ ..] => {

@@ -208,9 +208,7 @@ impl Rendering<'_, '_, '_> {
                 }
                 Piece::Digest(pointer) => {
                     let digest = Sha256::digest(self.record.find(pointer)?);
-                    for byte in digest {
-                        let _ = write!(self.text, "{byte:02x}");
-                    }
+                    self.text.push_str(&outcome::digest::hex(&digest));
                 }
                 Piece::Optional(pieces) => {
                     let length = self.text.len();

@@ -3,7 +3,7 @@
 //! Never fails. A text that is not JSON passes unchanged, and the parser refuses it.
 
 use super::text::LongText;
-use super::{MOST_POINTERS, NonFinite, Rules, Treated};
+use super::{MAX_POINTERS, NonFinite, Rules, Treated};
 
 /// A document during treatment.
 pub struct Treatment {
@@ -46,13 +46,13 @@ enum State {
 }
 
 /// The deepest level whose path is kept. A deeper document is refused anyway.
-const DEEPEST: usize = 128;
+const MAX_DEPTH: usize = 128;
 
 /// The longest member name that is kept for a pointer, in bytes.
-const LONGEST_NAME: usize = 512;
+const MAX_NAME: usize = 512;
 
 /// The longest word that may be replaced, in bytes.
-const LONGEST_WORD: usize = 512;
+const MAX_WORD: usize = 512;
 
 impl Treatment {
     /// Begins with an empty document.
@@ -187,8 +187,10 @@ impl Treatment {
                 };
                 return;
             }
-            b'{' if self.open.len() < DEEPEST => self.open.push(Level::Object(String::new(), true)),
-            b'[' if self.open.len() < DEEPEST => self.open.push(Level::Array(0)),
+            b'{' if self.open.len() < MAX_DEPTH => {
+                self.open.push(Level::Object(String::new(), true))
+            }
+            b'[' if self.open.len() < MAX_DEPTH => self.open.push(Level::Array(0)),
             b'}' | b']' => {
                 self.open.pop();
             }
@@ -266,9 +268,7 @@ impl Treatment {
 
     fn write(&mut self, written: &[u8], means: &[u8]) {
         if self.is_name() {
-            let room = LONGEST_NAME
-                .saturating_sub(self.name.len())
-                .min(means.len());
+            let room = MAX_NAME.saturating_sub(self.name.len()).min(means.len());
             self.name.extend_from_slice(&means[..room]);
         }
         match &mut self.long {
@@ -358,7 +358,7 @@ impl Treatment {
                 Level::Object(_, true) => {}
                 Level::Object(name, false) => {
                     pointer.push('/');
-                    pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                    pointer.push_str(&outcome::json::pointer_step(name));
                 }
             }
         }
@@ -367,7 +367,7 @@ impl Treatment {
 }
 
 fn note(pointers: &mut Vec<String>, pointer: String) {
-    if pointers.len() < MOST_POINTERS {
+    if pointers.len() < MAX_POINTERS {
         pointers.push(pointer);
     }
 }
@@ -393,7 +393,7 @@ fn is_non_finite(word: &[u8]) -> bool {
     let is_number = word
         .first()
         .is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-')
-        && word.len() <= LONGEST_WORD
+        && word.len() <= MAX_WORD
         && word
             .iter()
             .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte));

@@ -1,11 +1,11 @@
 //! Members that are too long although each of their texts is short, such as a list of thousands of columns.
 
-use super::LONGEST_TEXT;
+use super::MAX_TEXT;
 use super::text::LongText;
 use crate::object::Object;
 
 /// Replaces members of `metadata`, `execution_result.outcome` and `execution_result.resources_used` that are longer than
-/// [`LONGEST_TEXT`] by their JSON text with head, tail and digest. Returns the outcome and pointers to what was replaced.
+/// [`MAX_TEXT`] by their JSON text with head, tail and digest. Returns the outcome and pointers to what was replaced.
 pub fn shorten_members(outcome: &str) -> (String, Vec<String>) {
     let mut shortened = Vec::new();
     let mut object = Object::of(outcome);
@@ -32,19 +32,16 @@ fn within(object: &Object, name: &str, place: &str, shortened: &mut Vec<String>)
     let long: Vec<String> = outcome::json::members(value)
         .unwrap_or_default()
         .into_iter()
-        .filter(|(_, value)| value.len() > LONGEST_TEXT && !value.starts_with('"'))
+        .filter(|(_, value)| value.len() > MAX_TEXT && !value.starts_with('"'))
         .map(|(name, _)| name.into_owned())
         .collect();
     for name in &long {
-        let mut text = LongText::new(LONGEST_TEXT);
+        let mut text = LongText::new(MAX_TEXT);
         let value = inner.get(name)?.as_bytes();
         text.push(value, value);
         let quoted = [b"\"".to_vec(), text.into_written(), b"\"".to_vec()].concat();
         inner.raw(name, String::from_utf8(quoted).ok()?);
-        shortened.push(format!(
-            "{place}/{}",
-            name.replace('~', "~0").replace('/', "~1")
-        ));
+        shortened.push(format!("{place}/{}", outcome::json::pointer_step(name)));
     }
     Some(inner.to_json())
 }

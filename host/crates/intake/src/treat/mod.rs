@@ -37,17 +37,17 @@ pub struct Rules {
 pub struct Treated {
     /// Its bytes.
     pub document: Vec<u8>,
-    /// RFC 6901 pointers to the values that were repaired, at most [`MOST_POINTERS`].
+    /// RFC 6901 pointers to the values that were repaired, at most [`MAX_POINTERS`].
     pub repaired: Vec<String>,
-    /// RFC 6901 pointers to the texts that were shortened, at most [`MOST_POINTERS`].
+    /// RFC 6901 pointers to the texts that were shortened, at most [`MAX_POINTERS`].
     pub shortened: Vec<String>,
 }
 
 /// How many places a receipt names: enough for a person.
-pub const MOST_POINTERS: usize = 100;
+pub const MAX_POINTERS: usize = 100;
 
 /// The longest text that is kept whole in a document beyond the limit, in bytes: as `builtin:bound` has it.
-pub const LONGEST_TEXT: usize = 16 << 10;
+pub const MAX_TEXT: usize = 16 << 10;
 
 /// Treats a document that is in memory.
 pub fn treat(document: &[u8], rules: Rules) -> Treated {

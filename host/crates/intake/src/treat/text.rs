@@ -1,7 +1,5 @@
 //! A text that may be too long: head, tail and digest in bounded memory, in the form of `builtin:bound`.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
 
 /// A string while it is read.
@@ -58,10 +56,7 @@ impl LongText {
         if !self.is_too_long() {
             return self.written;
         }
-        let mut digest = String::new();
-        for byte in self.digest.finalize() {
-            let _ = write!(digest, "{byte:02x}");
-        }
+        let digest = outcome::digest::hex(&self.digest.finalize());
         let length = self.length;
         let note = |left_out: usize| {
             format!("\n[{left_out} of {length} bytes left out; sha256:{digest} of all]\n")

@@ -13,7 +13,7 @@ fn walk(pointer: &str, expected: &Value, actual: &Value, found: &mut Vec<String>
     match (expected, actual) {
         (Value::Object(expected), Value::Object(actual)) => {
             for (key, value) in expected {
-                let pointer = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+                let pointer = format!("{pointer}/{}", outcome::json::pointer_step(key));
                 match actual.get(key) {
                     Some(actual) => walk(&pointer, value, actual, found),
                     None => found.push(format!("{pointer} is missing, and {value} was expected")),

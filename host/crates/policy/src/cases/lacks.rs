@@ -25,7 +25,7 @@ fn in_value(pointer: &str, value: &Value, text: &str) -> Option<String> {
             if key.contains(text) {
                 return Some(format!("in the name of a member of {}", object(pointer)));
             }
-            let key = key.replace('~', "~0").replace('/', "~1");
+            let key = outcome::json::pointer_step(key);
             in_value(&format!("{pointer}/{key}"), member, text)
         }),
         _ => None,
