@@ -141,6 +141,38 @@ fn a_policy_is_in_force_where_it_was_activated_until_another_is() {
     repo.fsck();
 }
 
+/// In both directions, whichever of the two files could not be written: the policy in force is never a distrusted one.
+#[test]
+fn a_policy_is_not_in_force_before_its_distrust_has_ended() {
+    for (next, settings_of_next) in [
+        (variant(b'a'), settings("v")),
+        (builtin().clone(), PolicySettings::default()),
+    ] {
+        for failing in ["used-policies.toml", "policy.toml"] {
+            let repo = Repo::bare();
+            let disk = Watched::default();
+            let trail = open_watched(&repo.path, &disk);
+            policies::activate(&trail, &variant(b'b'), &settings("v"), NOW).unwrap();
+            trail
+                .distrust(next.digest(), builtin().digest(), at(0))
+                .unwrap();
+            disk.fail(5, move |operation, path| {
+                operation != "create" && path.ends_with(failing)
+            });
+            policies::activate(&trail, &next, &settings_of_next, NOW).unwrap_err();
+            let in_force = trail.in_force().unwrap();
+            let in_force = in_force.map_or(builtin().digest().to_owned(), |it| it.component);
+            assert!(
+                !trail.used_policies().unwrap().is_distrusted(&in_force),
+                "{failing}"
+            );
+            disk.heal();
+            policies::activate(&trail, &next, &settings_of_next, NOW).unwrap();
+            assert!(!trail.used_policies().unwrap().is_distrusted(next.digest()));
+        }
+    }
+}
+
 #[test]
 fn a_ref_that_was_fetched_puts_nothing_in_force() {
     let repo = Repo::bare();

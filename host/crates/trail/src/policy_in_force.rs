@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk;
 use crate::error::{IoContext, TrailError};
-use crate::place::state::{StateDir, read_toml};
+use crate::place::state::StateDir;
 use crate::write::lock::WriterLock;
 use crate::{Trail, TrailInner};
 
@@ -33,13 +33,13 @@ impl Trail {
     ///
     /// # Errors
     ///
-    /// [`TrailError::Unreadable`] if that is noted and cannot be read: what decides is never guessed.
+    /// [`TrailError::Unreadable`] if the file cannot be read: the policy is never guessed.
     pub fn in_force(&self) -> Result<Option<PolicyInForce>, TrailError> {
-        read_toml(&self.shared().state.in_force_path())
+        StateDir::read_toml(&self.shared().state.in_force_path())
     }
 
-    /// Puts a kept policy in force, which ends a distrust of it. If it `is_default`, it is the one that decides if nothing is
-    /// noted, so that nothing is noted. Durable on return.
+    /// Puts a kept policy in force and ends any distrust of it. With `is_default`, removes the file instead, because this
+    /// policy decides when there is no file. Durable on return.
     ///
     /// # Errors
     ///
@@ -62,13 +62,14 @@ impl TrailInner {
     fn note_in_force(&self, policy: &PolicyInForce, is_default: bool) -> Result<(), TrailError> {
         let (disk, state) = (self.disk.as_ref(), &self.state);
         let path = state.in_force_path();
+        // First: otherwise, after a crash in between, a distrusted policy would decide.
+        self.end_distrust_locked(&policy.component)?;
         if is_default {
             disk::remove_if_present(disk, &path).doing("remove", &path)?;
-            disk.sync_dir(state.root()).doing("sync", state.root())?;
-            return self.end_distrust_locked(&policy.component);
+            return disk.sync_dir(state.root()).doing("sync", state.root());
         }
         state.replace_toml(disk, &path, policy)?;
-        // Noted second: after a crash in between, the policy in force counts as used nevertheless.
+        // Last: after a crash in between, the policy in force still counts as used.
         self.note_used_locked(policy)
     }
 }

@@ -10,7 +10,7 @@ use gix::ObjectId;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrailError;
-use crate::place::state::{StateDir, read_toml};
+use crate::place::state::StateDir;
 use crate::write::lock::WriterLock;
 use crate::{PolicyInForce, Trail, TrailInner, message};
 use outcome::clock::Timestamp;
@@ -186,12 +186,9 @@ impl Trail {
 }
 
 impl TrailInner {
-    /// Notes that a policy is put in force, which ends a distrust. The caller holds the lock.
+    /// Notes that a policy was put in force. The caller holds the lock.
     pub(crate) fn note_used_locked(&self, in_force: &PolicyInForce) -> Result<(), TrailError> {
-        self.change_used_locked(|used| {
-            let is_trusted_again = used.trust(&in_force.component);
-            used.add(decided_by(in_force)) || is_trusted_again
-        })
+        self.change_used_locked(|used| used.add(decided_by(in_force)))
     }
 
     /// Ends the distrust of a policy. The caller holds the lock.
@@ -212,7 +209,7 @@ impl TrailInner {
     }
 
     fn read_used_policies(&self) -> Result<UsedPolicies, TrailError> {
-        Ok(read_toml(&self.state.used_policies_path())?.unwrap_or_default())
+        Ok(StateDir::read_toml(&self.state.used_policies_path())?.unwrap_or_default())
     }
 }
 

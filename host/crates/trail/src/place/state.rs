@@ -132,7 +132,7 @@ impl StateDir {
 
     pub(crate) fn read_identity(&self) -> Result<Option<Identity>, TrailError> {
         let path = self.identity_path();
-        let Some(file) = read_toml::<IdentityFile>(&path)? else {
+        let Some(file) = StateDir::read_toml::<IdentityFile>(&path)? else {
             return Ok(None);
         };
         let invalid = |cause: String| TrailError::Unreadable {
@@ -167,6 +167,25 @@ impl StateDir {
         };
         self.replace_toml(disk, &self.identity_path(), &file)?;
         self.sync_common_dir(disk)
+    }
+
+    /// Reads a TOML file of the state directory; `None` if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Io`] if it cannot be read, [`TrailError::Unreadable`] if it cannot be parsed.
+    pub(crate) fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrailError> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).doing("read", path),
+        };
+        toml::from_str(&text)
+            .map(Some)
+            .map_err(|error| TrailError::Unreadable {
+                what: path.display().to_string(),
+                cause: error.message().to_owned(),
+            })
     }
 
     /// Replaces a TOML file of this directory. Durable on return. The caller holds the lock.
@@ -249,23 +268,4 @@ pub(crate) fn boot_id() -> String {
         |_| format!("unknown-{}", std::process::id()),
         |text| text.trim().to_owned(),
     )
-}
-
-/// Reads a TOML file of the state directory; `None` if it does not exist.
-///
-/// # Errors
-///
-/// [`TrailError::Unreadable`] if it cannot be parsed.
-pub(crate) fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrailError> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).doing("read", path),
-    };
-    toml::from_str(&text)
-        .map(Some)
-        .map_err(|error| TrailError::Unreadable {
-            what: path.display().to_string(),
-            cause: error.message().to_owned(),
-        })
 }
