@@ -175,12 +175,6 @@ impl Session {
         }
     }
 
-    /// Whether the history of the trail at `path` may be cut off.
-    pub fn is_shallow(&self, path: &Path) -> bool {
-        let trail = Trail::open(path, trail::OpenOptions::default());
-        trail.is_ok_and(|trail| trail.cut_off_note().is_some())
-    }
-
     /// Opens the trail for reading: the repository's own, or the one on a given ref. Prints a note if it reads from
     /// another ref than the trail's own.
     pub fn trail_to_read(

@@ -233,6 +233,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
         entries: walked.tally.entries,
         objects: walked.tally.objects,
         not_verified_again: since.map(|since| since.size()),
+        is_cut_off: !shallow.is_empty(),
         claims,
     })
 }

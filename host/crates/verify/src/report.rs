@@ -23,6 +23,9 @@ pub struct Report {
     /// The number of entries before the checkpoint that the audit started at. The report makes no claim about them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_verified_again: Option<u64>,
+    /// Whether the repository is a shallow clone, so that earlier commits may not be in it.
+    #[serde(skip)]
+    pub is_cut_off: bool,
     /// The claims, in a fixed order.
     pub claims: Vec<Claim>,
 }

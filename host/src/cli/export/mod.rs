@@ -110,8 +110,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let report = verify::verify(&session.directory, &options);
     progress.borrow().finish();
     finish(state).context("cannot write the export")?;
-    let is_cut_off = session.is_shallow(&session.directory);
-    Ok(judge(&report?, is_cut_off, &mut session.output))
+    Ok(judge(&report?, &mut session.output))
 }
 
 fn finish(state: Mutex<State<'_>>) -> io::Result<()> {
@@ -123,7 +122,7 @@ fn finish(state: Mutex<State<'_>>) -> io::Result<()> {
 }
 
 /// Reports what is wrong with the exported entries.
-fn judge(report: &Report, is_cut_off: bool, output: &mut Output) -> Exit {
+fn judge(report: &Report, output: &mut Output) -> Exit {
     let mut exit = Exit::Done;
     for claim in &report.claims {
         let title = Line(&claim.title);
@@ -138,7 +137,7 @@ fn judge(report: &Report, is_cut_off: bool, output: &mut Output) -> Exit {
                 exit = Exit::Broken;
             }
             // Having nothing (more) to export is not an error, unless it is missing here.
-            Verdict::NotShown { missing } if report.entries > 0 || is_cut_off => {
+            Verdict::NotShown { missing } if report.entries > 0 || report.is_cut_off => {
                 output.note(format_args!(
                     "{} {title}: {}",
                     paint(UNSURE, "not shown:"),

@@ -1,7 +1,9 @@
 //! The list of refs for plain HTTP, `info/refs`: a clone over HTTP without a program on the server takes the refs from
 //! it, while git reads the refs themselves elsewhere.
 
-use crate::findings::Rule;
+use std::collections::{HashMap, HashSet};
+
+use crate::findings::{Depth, Rule};
 use crate::object::{Id, Kind};
 use crate::quote::quote;
 use crate::rules::commit::Commit;
@@ -30,25 +32,31 @@ pub(crate) fn find_served(
             return;
         }
     };
+    let mut seen = HashSet::new();
+    let mut commits = None;
     for (name, id) in served {
         // A tag has its own object, which is in no history.
         if !names.contains(&name) || name.starts_with(b"refs/tags/") {
             continue;
         }
+        if !seen.insert((name.clone(), id)) {
+            continue;
+        }
+        let commits = commits.get_or_insert_with(|| ServedCommits::new(context, chain));
         let name = quote(&name);
         let shows =
             format!("the file `info/refs` gives {id} for {name}: clones over plain HTTP get it");
         let renew = "`git update-server-info` renews the file";
-        match chain.depth_of(&id) {
+        match commits.depths.get(&id) {
             Some(0) => {}
             Some(depth) => {
-                let commits = match depth {
+                let distance = match depth {
                     1 => "1 commit".to_owned(),
                     _ => format!("{depth} commits"),
                 };
                 findings.note(
                     Rule::Hidden,
-                    format!("{shows}, and it is {commits} behind; {renew}"),
+                    format!("{shows}, and it is {distance} behind; {renew}"),
                 );
             }
             None if chain.cut.is_some() || chain.until.is_some() => findings.not_shown(
@@ -58,7 +66,7 @@ pub(crate) fn find_served(
                     "whether {id} is in this history; the file `info/refs` gives it for {name}"
                 ),
             ),
-            None => match outdated_reason(context, chain, id) {
+            None => match commits.outdated_reason(id) {
                 Some(reason) => {
                     findings.note(Rule::Hidden, format!("{shows}, but {reason}; {renew}"));
                 }
@@ -71,32 +79,59 @@ pub(crate) fn find_served(
     }
 }
 
-/// Why a commit outside of the history may be in an honest list: `git gc` writes the list, and a person may amend or prune a
-/// commit afterwards. `None` if the commit shows other entries than the history.
-fn outdated_reason(context: &Context<'_>, chain: &Chain, served: Id) -> Option<&'static str> {
-    let mut reader = Reader::new(context.current);
-    let mut entries = None;
-    let mut next = Some(served);
-    while let Some(id) = next {
-        let content = match reader.fetch(&id, Kind::Commit) {
-            Ok(content) => content,
-            Err(Fault::Missing) if id == served => return Some("the commit is not here"),
-            Err(_) => return None,
-        };
-        let commit = Commit::parse(&content.data, context.algorithm.len_in_hex())?;
-        let here = entries_of(context, &mut reader, &commit.tree)?;
-        if *entries.get_or_insert(here) != here {
-            return None;
+/// The commits that the list leads to. An attacker may have written the list, so each of them is read once.
+struct ServedCommits<'a, 'c> {
+    context: &'a Context<'c>,
+    /// The commits of the audited history.
+    depths: HashMap<Id, Depth>,
+    /// The entries of commits that were read, and why they may be in an honest list.
+    judged: HashMap<Id, (Option<Id>, Option<&'static str>)>,
+}
+
+impl<'a, 'c> ServedCommits<'a, 'c> {
+    fn new(context: &'a Context<'c>, chain: &Chain) -> ServedCommits<'a, 'c> {
+        ServedCommits {
+            context,
+            depths: chain.ids().zip(0..).collect(),
+            judged: HashMap::new(),
         }
-        if chain.depth_of(&id).is_some() {
-            return Some("it is a person's commit that is no longer in this history");
-        }
-        if message::role(commit.message) != Role::Person {
-            return None;
-        }
-        next = commit.parents.first().copied();
     }
-    None
+
+    /// Why a commit outside of the history may be in an honest list: `git gc` writes the list, and a person may amend or
+    /// prune a commit afterwards. `None` if the commit shows other entries than the history.
+    fn outdated_reason(&mut self, served: Id) -> Option<&'static str> {
+        let mut reader = Reader::new(self.context.current);
+        let (mut passed, mut entries) = (Vec::new(), None);
+        let mut next = Some(served);
+        let reason = loop {
+            let Some(id) = next else { break None };
+            if let Some((here, reason)) = self.judged.get(&id) {
+                break reason.filter(|_| entries.is_none_or(|entries| entries == *here));
+            }
+            let content = match reader.fetch(&id, Kind::Commit) {
+                Ok(content) => content,
+                Err(Fault::Missing) if id == served => break Some("the commit is not here"),
+                Err(_) => break None,
+            };
+            let commit = Commit::parse(&content.data, self.context.algorithm.len_in_hex());
+            let Some(commit) = commit else { break None };
+            let here = entries_of(self.context, &mut reader, &commit.tree);
+            let Some(here) = here.filter(|here| *entries.get_or_insert(*here) == *here) else {
+                break None;
+            };
+            passed.push((id, here));
+            if self.depths.contains_key(&id) {
+                break Some("it is a person's commit that is no longer in this history");
+            }
+            if message::role(commit.message) != Role::Person {
+                break None;
+            }
+            next = commit.parents.first().copied();
+        };
+        let judged = passed.into_iter().map(|(id, here)| (id, (here, reason)));
+        self.judged.extend(judged);
+        reason
+    }
 }
 
 /// The id of the directory with the entries in a tree; `Some(None)` if there is none, and `None` if the tree cannot be read.

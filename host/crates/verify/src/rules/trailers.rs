@@ -20,7 +20,7 @@ pub(crate) fn read(message: &[u8]) -> Vec<Trailer<'_>> {
             && is_space(line[0])
             && let Some((_, value)) = found.last_mut()
         {
-            let more = line.trim_ascii();
+            let more = trim(line);
             let value = value.to_mut();
             if !value.is_empty() && !more.is_empty() {
                 value.push(b' ');
@@ -31,8 +31,8 @@ pub(crate) fn read(message: &[u8]) -> Vec<Trailer<'_>> {
         let at = separator(line).filter(|at| *at > 0 && !is_comment(line));
         goes_on = at.is_some();
         found.extend(at.map(|at| {
-            let value = Cow::Borrowed(line[at + 1..].trim_ascii());
-            (line[..at].trim_ascii(), value)
+            let value = Cow::Borrowed(trim(&line[at + 1..]));
+            (trim(&line[..at]), value)
         }));
     }
     found
@@ -140,6 +140,16 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
+/// A line without white space at its ends.
+fn trim(line: &[u8]) -> &[u8] {
+    let begin = line.iter().position(|byte| !is_space(*byte));
+    let end = line.iter().rposition(|byte| !is_space(*byte));
+    match (begin, end) {
+        (Some(begin), Some(end)) => &line[begin..=end],
+        _ => &[],
+    }
+}
+
 /// The position of the colon in `name:`.
 fn separator(line: &[u8]) -> Option<usize> {
     let mut is_after_name = false;
@@ -176,6 +186,8 @@ mod tests {
         };
         check("s\n\nA: 1\nB : 2\n", &[("A", "1"), ("B", "2")]);
         check("s\n\nA: 1\nprose\n", &[]);
+        check("s\n\nA: 1\u{c}\n", &[("A", "1\u{c}")]);
+        check("s\n\nA:\u{c}1\n 2\u{b}\n", &[("A", "\u{c}1 2\u{b}")]);
         check(
             "s\n\nA: 1\n\u{c}\nSigned-off-by: a <b@c>\n",
             &[("A", "1"), ("Signed-off-by", "a <b@c>")],
