@@ -385,7 +385,7 @@ fn a_ref_that_git_takes_for_the_branch_is_named() {
         forge.broken(
             "hidden",
             None,
-            &format!("git uses the ref `{name}`, which is another commit than the branch"),
+            &format!("git uses the ref `{name}` for the short name `audit`, and it points to a different commit"),
         );
         put(&forge, name, &tip);
         forge.holds();

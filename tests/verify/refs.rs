@@ -189,13 +189,21 @@ fn what_a_short_name_is_taken_for_first_is_named() {
     ] {
         let path = put(&forge, name, contents.as_bytes());
         assert_eq!(forge.git(&["rev-parse", "audit"]), before);
-        forge.broken("hidden", None, "which is another commit than the branch");
+        forge.broken(
+            "hidden",
+            None,
+            "it points to a different commit than the branch",
+        );
         std::fs::remove_file(path).unwrap();
     }
     // A person calls the branch `heads/audit`.
     let path = put(&forge, b"heads/audit", before.as_bytes());
     assert_eq!(forge.git(&["rev-parse", "heads/audit"]), before);
-    forge.broken("hidden", None, "for the short name `heads/audit` git uses");
+    forge.broken(
+        "hidden",
+        None,
+        "git uses the ref `heads/audit` for the short name `heads/audit`",
+    );
     std::fs::remove_file(path).unwrap();
     // Packed, and a remote-tracking branch after a local one.
     forge.git(&["update-ref", "refs/tags/audit", id]);
@@ -203,7 +211,7 @@ fn what_a_short_name_is_taken_for_first_is_named() {
     forge.broken(
         "hidden",
         None,
-        "git uses the ref `refs/tags/audit`, which is another commit than the branch",
+        "git uses the ref `refs/tags/audit` for the short name `audit`, and it points to a different commit",
     );
     forge.git(&["tag", "-d", "audit"]);
     forge.holds();

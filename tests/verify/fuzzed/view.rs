@@ -73,7 +73,8 @@ fn files(place: &Path, what: &str) -> Option<Vec<u8>> {
     git(place, &arguments, b"")
 }
 
-/// The contents of those files of a commit. One process reads them all; each file that it did not answer is read by one more.
+/// The contents of those files of a commit. One process reads them all; a separate process reads each file that it did not
+/// return.
 fn blobs(place: &Path, what: &str, paths: &[String]) -> Vec<Option<Vec<u8>>> {
     let questions: String = paths
         .iter()

@@ -111,7 +111,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack(
         "tag that git takes for the branch",
         "hidden",
-        "which is another commit than the branch",
+        "it points to a different commit than the branch",
         |scene| {
             scene
                 .forge
@@ -121,7 +121,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack(
         "symbolic ref that git takes for the branch",
         "hidden",
-        "which is another commit than the branch",
+        "it points to a different commit than the branch",
         |scene| {
             scene.forge.git(&["update-ref", "refs/other", "audit~1"]);
             scene.put("audit", "ref: refs/other\n");

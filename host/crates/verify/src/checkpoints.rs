@@ -207,15 +207,15 @@ impl Checkpoints<'_> {
             }
             held += 1;
         }
-        let told = &self.given()[held.saturating_sub(MOST)..held];
-        if told.len() < held {
-            let number = held - told.len();
+        let shown = &self.given()[held.saturating_sub(MOST)..held];
+        if shown.len() < held {
+            let number = held - shown.len();
             claim.notes.push(format!("{number} smaller checkpoints"));
         }
         claim
             .notes
-            .extend(told.iter().map(GivenCheckpoint::summary));
-        if let (true, Some(last)) = (held < self.given().len(), told.last()) {
+            .extend(shown.iter().map(GivenCheckpoint::summary));
+        if let (true, Some(last)) = (held < self.given().len(), shown.last()) {
             let size = last.checkpoint.size;
             claim.notes.push(format!(
                 "the first {size} entries are unchanged; the difference is after them"

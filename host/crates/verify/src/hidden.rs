@@ -159,9 +159,9 @@ fn find_shadows_of(refs: &Refs<'_>, context: &Context<'_>, reference: &str, tip:
         };
         if shown.is_none() || shown != tip {
             let what = format!(
-                "for the short name {} git uses the ref {}, which is another commit than the branch",
-                quote(short.as_bytes()),
-                quote(name.as_bytes())
+                "git uses the ref {} for the short name {}, and it points to a different commit than the branch",
+                quote(name.as_bytes()),
+                quote(short.as_bytes())
             );
             context.findings.broken_anywhere(Rule::Hidden, what);
         }

@@ -22,7 +22,7 @@ pub(crate) enum Imitated {
         status: String,
         time: String,
     },
-    /// Either of them, with characters that are invisible or look blank in some fonts.
+    /// Either of these, with characters that are invisible or look blank in some fonts.
     Blurred,
 }
 

@@ -13,7 +13,7 @@ pub(crate) struct Content {
     /// The number of deltas that it depends on in its pack.
     pub(crate) depth: u32,
     pub(crate) data: Box<[u8]>,
-    name: OnceLock<Option<Id>>,
+    id: OnceLock<Option<Id>>,
 }
 
 impl Content {
@@ -22,14 +22,14 @@ impl Content {
             kind,
             depth,
             data,
-            name: OnceLock::new(),
+            id: OnceLock::new(),
         }
     }
 
     /// The id of the content; `None` if it carries the marks of a collision attack.
-    pub(crate) fn name(&self, algorithm: Algorithm) -> Option<Id> {
+    pub(crate) fn id(&self, algorithm: Algorithm) -> Option<Id> {
         *self
-            .name
+            .id
             .get_or_init(|| object::id_of(algorithm, self.kind, &self.data))
     }
 }

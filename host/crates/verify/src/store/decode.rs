@@ -32,10 +32,10 @@ pub(super) enum ObjectCopy {
 }
 
 impl ObjectCopy {
-    pub(super) fn name(&self, store: &Store) -> Option<Id> {
+    pub(super) fn id(&self, store: &Store) -> Option<Id> {
         match self {
-            ObjectCopy::Whole(content) => content.name(store.algorithm),
-            ObjectCopy::Streamed(_, name) => *name,
+            ObjectCopy::Whole(content) => content.id(store.algorithm),
+            ObjectCopy::Streamed(_, id) => *id,
         }
     }
 }

@@ -188,14 +188,14 @@ impl<'a> Reader<'a> {
             }
             let place = store.pack_at(position);
             match decoder.decode(store, place, position, wanted) {
-                Ok(copy) if copy.name(store) == Some(*id) => good = good.or(Some(copy)),
+                Ok(copy) if copy.id(store) == Some(*id) => good = good.or(Some(copy)),
                 // The table has only the first bits of ids: this may be another object.
                 _ if store.packs[place].index.find(id)
                     != Some(position - store.packs[place].base) => {}
                 Ok(copy) => {
                     bad = Some(Fault::Corrupt(format!(
                         "{} ({})",
-                        misnamed(copy.name(store)),
+                        misnamed(copy.id(store)),
                         store.packs[place].name()
                     )))
                 }
@@ -205,11 +205,11 @@ impl<'a> Reader<'a> {
         // It may have been written after the loose objects were listed.
         if store.loose.may_hold(id) || good.is_none() {
             match decoder.decode_loose(store, id, wanted.streamed) {
-                Ok(Some(copy)) if copy.name(store) == Some(*id) => good = good.or(Some(copy)),
+                Ok(Some(copy)) if copy.id(store) == Some(*id) => good = good.or(Some(copy)),
                 Ok(Some(copy)) => {
                     bad = Some(Fault::Corrupt(format!(
                         "{} (loose)",
-                        misnamed(copy.name(store))
+                        misnamed(copy.id(store))
                     )))
                 }
                 Ok(None) => {}

@@ -29,9 +29,9 @@ pub(crate) fn find(context: &Context<'_>, chain: &Chain, mut tasks: Vec<(u64, De
     drop(tasks);
     // The report names the oldest, so it comes first. Two ids whose hashes are equal by chance are not an offence.
     again.sort_unstable_by_key(|(_, _, second)| std::cmp::Reverse(*second));
-    let mut told = false;
+    let mut reported = false;
     for (key, first, second) in again {
-        if told {
+        if reported {
             context
                 .findings
                 .broken(Rule::Once, (second, chain.id(second)), String::new());
@@ -46,7 +46,7 @@ pub(crate) fn find(context: &Context<'_>, chain: &Chain, mut tasks: Vec<(u64, De
                 quote(new.as_bytes())
             );
             context.findings.broken(Rule::Once, place, what);
-            told = true;
+            reported = true;
             continue;
         }
         let earlier = task_at_depth(context, &mut reader, chain, first, key);
@@ -71,7 +71,7 @@ pub(crate) fn find(context: &Context<'_>, chain: &Chain, mut tasks: Vec<(u64, De
         } else {
             continue;
         }
-        told = true;
+        reported = true;
     }
 }
 
