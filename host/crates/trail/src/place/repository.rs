@@ -61,13 +61,13 @@ impl Repository {
             .map_err(|error| supported::refused(dir, &error))?;
         let local = inner.to_thread_local();
         let common_dir = absolute(local.common_dir())?;
-        supported::check_extensions(&local)?;
         let git_dir = absolute(local.git_dir())?;
         let place = ConfigLocation {
             git_dir: &git_dir,
             common_dir: &common_dir,
         };
         let config = GitConfig::read(environment, place)?;
+        supported::check_extensions(&local, &config)?;
         ownership::check(&local, &config, environment)?;
         let main = work_trees::find_main(&local, git_dir == common_dir, &common_dir)?;
         let work_tree = match &main {
@@ -125,11 +125,7 @@ impl Repository {
 
     /// Whether git keeps reflogs for branches, by `core.logAllRefUpdates`.
     pub(crate) fn keeps_reflogs(&self) -> bool {
-        match self.config.log_all_ref_updates().as_deref() {
-            Some("false" | "no" | "off" | "0") => false,
-            Some(_) => true,
-            None => !self.is_bare(),
-        }
+        self.config.logs_ref_updates().unwrap_or(!self.is_bare())
     }
 
     /// Reads an object of a known kind.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::disk::{Disk, DiskFile};
+use crate::place::git_config::boolean;
 
 /// The value of `core.sharedRepository`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +29,14 @@ impl SharingMode {
     pub(crate) fn parse(value: &str) -> Result<SharingMode, String> {
         let wrong = || format!("core.sharedRepository is `{}`", value.escape_default());
         Ok(match value.to_ascii_lowercase().as_str() {
-            "umask" | "false" | "no" | "off" => SharingMode::No,
-            "" | "group" | "true" | "yes" | "on" => SharingMode::AtLeast(0o660),
+            "" | "umask" => SharingMode::No,
+            "group" => SharingMode::AtLeast(0o660),
             "all" | "world" | "everybody" => SharingMode::AtLeast(0o664),
-            digits => match u32::from_str_radix(digits, 8).map_err(|_| wrong())? {
-                0 => SharingMode::No,
-                1 => SharingMode::AtLeast(0o660),
-                2 => SharingMode::AtLeast(0o664),
-                mode if mode & 0o600 == 0o600 => SharingMode::Exactly(mode & 0o666),
+            other => match (u32::from_str_radix(other, 8), boolean(other.as_bytes())) {
+                (Ok(0), _) | (Err(_), Some(false)) => SharingMode::No,
+                (Ok(1), _) | (Err(_), Some(true)) => SharingMode::AtLeast(0o660),
+                (Ok(2), _) => SharingMode::AtLeast(0o664),
+                (Ok(mode), _) if mode & 0o600 == 0o600 => SharingMode::Exactly(mode & 0o666),
                 _ => return Err(wrong()),
             },
         })
@@ -195,7 +196,10 @@ mod tests {
         check("TRUE", Some(SharingMode::AtLeast(0o660)));
         check("1", Some(SharingMode::AtLeast(0o660)));
         check("all", Some(SharingMode::AtLeast(0o664)));
+        check("9", Some(SharingMode::AtLeast(0o660)));
         check("umask", Some(SharingMode::No));
+        check("", Some(SharingMode::No));
+        check("off", Some(SharingMode::No));
         check("0640", Some(SharingMode::Exactly(0o640)));
         check("0777", Some(SharingMode::Exactly(0o666)));
         check("0400", None);

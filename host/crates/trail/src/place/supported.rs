@@ -7,6 +7,7 @@ use std::path::Path;
 use gix::ObjectId;
 
 use crate::error::TrailError;
+use crate::place::git_config::GitConfig;
 use crate::place::repository::Repository;
 
 impl Repository {
@@ -73,19 +74,6 @@ pub(crate) fn refused(dir: &Path, error: &dyn std::error::Error) -> TrailError {
     TrailError::Unsupported(cause)
 }
 
-/// The remote that promises the missing objects, if there is one.
-fn promisor(config: &gix::config::Snapshot<'_>) -> Option<String> {
-    let remotes = config.plumbing().sections_by_name("remote")?;
-    remotes.into_iter().find_map(|section| {
-        // A key without a value is true.
-        let said = section.body().value_implicit("promisor")?;
-        let text = said.map(|value| value.to_string().to_ascii_lowercase());
-        let denied = matches!(text.as_deref(), Some("false" | "no" | "off" | "0" | ""));
-        let name = section.header().subsection_name()?.to_string();
-        (!denied).then_some(name)
-    })
-}
-
 /// The message about a partial clone, and how to complete it.
 fn partial_clone(remote: &str) -> String {
     let name = remote.escape_default();
@@ -106,7 +94,10 @@ fn reftable(stored_as: &str) -> String {
 }
 
 /// Fails if the repository has an extension that git does not know; git refuses it too.
-pub(crate) fn check_extensions(repository: &gix::Repository) -> Result<(), TrailError> {
+pub(crate) fn check_extensions(
+    repository: &gix::Repository,
+    own: &GitConfig,
+) -> Result<(), TrailError> {
     const KNOWN: [&str; 5] = [
         "noop",
         "noop-v1",
@@ -121,7 +112,7 @@ pub(crate) fn check_extensions(repository: &gix::Repository) -> Result<(), Trail
             "core.repositoryFormatVersion is {version}"
         )));
     }
-    if let Some(remote) = promisor(&config) {
+    if let Some(remote) = own.promisor() {
         return Err(TrailError::Unsupported(partial_clone(&remote)));
     }
     let Some(sections) = config.plumbing().sections_by_name("extensions") else {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use gix::bstr::ByteSlice as _;
 
 use crate::place::git_config::given::{self, GivenValue};
-use crate::place::git_config::path;
+use crate::place::git_config::{boolean, path};
 
 /// The variables that decide which configuration git reads.
 #[derive(Clone, Debug)]
@@ -53,7 +53,8 @@ impl GitEnvironment {
             xdg_config_home: set("XDG_CONFIG_HOME"),
             user_file: file("GIT_CONFIG_GLOBAL"),
             system_file: file("GIT_CONFIG_SYSTEM"),
-            no_system: variable("GIT_CONFIG_NOSYSTEM").is_some_and(|value| is_true(&value)),
+            no_system: variable("GIT_CONFIG_NOSYSTEM")
+                .is_some_and(|value| boolean(value.as_bytes()) == Some(true)),
             prefix: variable("PATH").and_then(|path| installed_below(&path)),
             named_directory: set("PWD").filter(|path| path.is_absolute()),
             sudo_user: variable("SUDO_UID").and_then(|uid| uid.to_str()?.parse().ok()),
@@ -164,14 +165,4 @@ fn installed_below(path: &OsStr) -> Option<PathBuf> {
     let program = programs.find(|program| program.is_file())?;
     let bin = program.canonicalize().ok()?;
     bin.parent()?.parent().map(Path::to_owned)
-}
-
-/// Parses a boolean in a variable as git does.
-fn is_true(value: &OsStr) -> bool {
-    let text = value.to_string_lossy().to_ascii_lowercase();
-    match text.as_str() {
-        "" | "false" | "no" | "off" => false,
-        "true" | "yes" | "on" => true,
-        number => number.parse::<i64>().is_ok_and(|number| number != 0),
-    }
 }

@@ -26,7 +26,7 @@ pub(super) fn read(
         .filter(|value| {
             value.section == "remote" && value.subsection.is_some() && value.name == "url"
         })
-        .map(|value| value.value.clone())
+        .map(|value| value.text().to_vec())
         .collect();
     Reader::new(environment, place, Some(&remotes)).all()
 }
@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
         let given = environment.given.as_ref();
         for (key, value) in given.map_err(|cause| unreadable(cause.clone()))? {
             let key = key.as_slice();
-            let value = from_environment(key, value.as_deref().unwrap_or_default());
+            let value = from_environment(key, value.clone());
             let no_key = || unreadable(format!("`{}` is not a key", key.escape_ascii()));
             self.value(value.ok_or_else(no_key)?, None, 0)?;
         }
@@ -85,12 +85,7 @@ impl<'a> Reader<'a> {
         let said = self.values.iter().rev().find(|value| {
             value.scope == Scope::Repository && value.is("extensions", "worktreeconfig")
         });
-        said.is_some_and(|value| {
-            matches!(
-                value.value.to_ascii_lowercase().as_slice(),
-                b"" | b"true" | b"yes" | b"on" | b"1"
-            )
-        })
+        said.and_then(Value::boolean).unwrap_or(false)
     }
 
     /// Reads one of git's standard files. A file that is missing or unreadable has no values.
@@ -120,11 +115,13 @@ impl<'a> Reader<'a> {
         for section in parsed.sections() {
             let header = section.header();
             for (name, value) in section.body() {
+                let is_implicit =
+                    value.is_empty() && section.body().value_implicit(&name) == Some(None);
                 let value = Value {
                     section: header.name().to_string().to_ascii_lowercase(),
                     subsection: header.subsection_name().map(|name| name.to_vec()),
                     name: name.to_ascii_lowercase(),
-                    value: value.into(),
+                    value: (!is_implicit).then(|| value.into()),
                     scope,
                 };
                 self.value(value, Some(path), depth)?;
@@ -161,12 +158,12 @@ impl<'a> Reader<'a> {
         in_file: Option<&Path>,
         depth: usize,
     ) -> Result<(), TrailError> {
-        let named = String::from_utf8_lossy(&value.value);
+        let named = String::from_utf8_lossy(value.text());
         let wrong = |cause: &str| TrailError::Unreadable {
             what: format!("`{named}`, which git's configuration includes"),
             cause: cause.to_owned(),
         };
-        let path = self.judge.environment.expand(&value.value, false);
+        let path = self.judge.environment.expand(value.text(), false);
         let path = path.ok_or_else(|| wrong("it cannot be expanded"))?;
         let path = match in_file.and_then(Path::parent) {
             _ if path.is_absolute() => path,
@@ -193,7 +190,7 @@ impl<'a> Reader<'a> {
 }
 
 /// A value from the environment; its key is `section.name` or `section.subsection.name`.
-fn from_environment(key: &[u8], value: &[u8]) -> Option<Value> {
+fn from_environment(key: &[u8], value: Option<Vec<u8>>) -> Option<Value> {
     let first = key.iter().position(|byte| *byte == b'.')?;
     let last = key.iter().rposition(|byte| *byte == b'.')?;
     let text = |part: &[u8]| String::from_utf8_lossy(part).to_ascii_lowercase();
@@ -201,7 +198,7 @@ fn from_environment(key: &[u8], value: &[u8]) -> Option<Value> {
         section: text(&key[..first]),
         subsection: (first < last).then(|| key[first + 1..last].to_vec()),
         name: text(&key[last + 1..]),
-        value: value.to_vec(),
+        value,
         scope: Scope::Command,
     })
 }

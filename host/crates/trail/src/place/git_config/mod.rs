@@ -36,7 +36,8 @@ struct Value {
     section: String,
     subsection: Option<Vec<u8>>,
     name: String,
-    value: Vec<u8>,
+    /// `None` for a key without `=`, which git reads as true.
+    value: Option<Vec<u8>>,
     scope: Scope,
 }
 
@@ -71,12 +72,42 @@ impl GitConfig {
 
     /// The last value of a key without a subsection.
     pub(crate) fn last(&self, section: &str, name: &str) -> Option<String> {
-        let found = self
+        let found = self.last_value(section, name);
+        found.map(|value| String::from_utf8_lossy(value.text()).into_owned())
+    }
+
+    /// The last value of a key without a subsection, as a boolean; `None` if it has none, or if git would reject it.
+    pub(crate) fn boolean(&self, section: &str, name: &str) -> Option<bool> {
+        self.last_value(section, name)?.boolean()
+    }
+
+    fn last_value(&self, section: &str, name: &str) -> Option<&Value> {
+        let mut values = self.values.iter().rev();
+        values.find(|value| value.is(section, name))
+    }
+
+    /// The remote that promises the missing objects, if the repository's own file names one.
+    pub(crate) fn promisor(&self) -> Option<String> {
+        let values: Vec<&Value> = self
             .values
             .iter()
-            .rev()
-            .find(|value| value.is(section, name));
-        found.map(|value| String::from_utf8_lossy(&value.value).into_owned())
+            .filter(|value| {
+                value.section == "remote"
+                    && value.name == "promisor"
+                    && value.scope == Scope::Repository
+            })
+            .collect();
+        let found = values.iter().enumerate().find(|(at, value)| {
+            let later = &values[at + 1..];
+            // Git refuses a value that is no boolean.
+            value.boolean() != Some(false)
+                && later
+                    .iter()
+                    .all(|later| later.subsection != value.subsection)
+        });
+        let (_, found) = found?;
+        let name = found.subsection.as_ref()?;
+        Some(String::from_utf8_lossy(name).into_owned())
     }
 
     /// Every value of `remote.*.NAME`.
@@ -86,7 +117,7 @@ impl GitConfig {
         };
         let values = self.values.iter().filter(is_asked);
         values
-            .map(|value| String::from_utf8_lossy(&value.value).into_owned())
+            .map(|value| String::from_utf8_lossy(value.text()).into_owned())
             .collect()
     }
 
@@ -99,7 +130,7 @@ impl GitConfig {
             .iter()
             .filter(|value| value.is("safe", "directory") && value.scope != Scope::Repository);
         for value in said {
-            match value.value.as_slice() {
+            match value.text() {
                 b"" => safe = false,
                 b"*" => safe = true,
                 named => safe |= environment.names_directory(named, directory),
@@ -137,8 +168,8 @@ impl GitConfig {
                 value.scope == Scope::Repository && value.is("core", "sharedrepository")
             });
         said.map_or(Ok(SharingMode::No), |value| {
-            SharingMode::parse(&String::from_utf8_lossy(&value.value))
-                .map_err(TrailError::Unsupported)
+            let text = value.value.as_deref().unwrap_or(b"true");
+            SharingMode::parse(&String::from_utf8_lossy(text)).map_err(TrailError::Unsupported)
         })
     }
 
@@ -148,7 +179,7 @@ impl GitConfig {
             value.section == "filter"
                 && value.subsection.as_deref() == Some(filter.as_bytes())
                 && matches!(value.name.as_str(), "clean" | "process")
-                && !value.value.is_empty()
+                && !value.text().is_empty()
         })
     }
 
@@ -160,27 +191,47 @@ impl GitConfig {
         }
     }
 
-    /// Whether a person leaves files out of the work tree.
+    /// Whether `core.sparseCheckout` is set: a person chooses which files the work tree has.
     pub(crate) fn has_sparse_checkout(&self) -> bool {
-        let value = self.last("core", "sparsecheckout");
-        value.is_some_and(|value| {
-            !matches!(
-                value.to_ascii_lowercase().as_str(),
-                "false" | "no" | "off" | "0"
-            )
-        })
+        self.boolean("core", "sparsecheckout").unwrap_or(false)
     }
 
-    /// The value of `core.logAllRefUpdates`, in lower case.
-    pub(crate) fn log_all_ref_updates(&self) -> Option<String> {
-        let value = self.last("core", "logallrefupdates");
-        value.map(|value| value.to_ascii_lowercase())
+    /// Whether git keeps reflogs for branches, by `core.logAllRefUpdates`; `None` if that is not set.
+    pub(crate) fn logs_ref_updates(&self) -> Option<bool> {
+        let value = self.last_value("core", "logallrefupdates")?;
+        Some(value.text().eq_ignore_ascii_case(b"always") || value.boolean().unwrap_or(true))
     }
 }
 
 impl Value {
     fn is(&self, section: &str, name: &str) -> bool {
         self.section == section && self.subsection.is_none() && self.name == name
+    }
+
+    /// The value as text, which is empty for a key without `=`.
+    fn text(&self) -> &[u8] {
+        self.value.as_deref().unwrap_or_default()
+    }
+
+    fn boolean(&self) -> Option<bool> {
+        self.value.as_deref().map_or(Some(true), boolean)
+    }
+}
+
+/// Parses a boolean as git does (`parse.c`, `git_parse_maybe_bool`): a word, or a number with an optional unit.
+pub(crate) fn boolean(text: &[u8]) -> Option<bool> {
+    match text.to_ascii_lowercase().as_slice() {
+        b"true" | b"yes" | b"on" => Some(true),
+        b"" | b"false" | b"no" | b"off" => Some(false),
+        number => {
+            let number = number
+                .strip_suffix(b"k")
+                .or_else(|| number.strip_suffix(b"m"))
+                .or_else(|| number.strip_suffix(b"g"))
+                .unwrap_or(number);
+            let number: i32 = std::str::from_utf8(number).ok()?.parse().ok()?;
+            Some(number != 0)
+        }
     }
 }
 
@@ -192,4 +243,31 @@ fn without_crud(text: &str) -> String {
         .chars()
         .filter(|letter| !matches!(letter, '\n' | '<' | '>' | '\0' | '\r'))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::boolean;
+
+    #[test]
+    fn booleans_are_parsed_as_git_parses_them() {
+        for (text, expect) in [
+            ("true", Some(true)),
+            ("Yes", Some(true)),
+            ("ON", Some(true)),
+            ("2", Some(true)),
+            ("-1", Some(true)),
+            ("1k", Some(true)),
+            ("", Some(false)),
+            ("no", Some(false)),
+            ("0", Some(false)),
+            ("00", Some(false)),
+            ("0M", Some(false)),
+            ("t", None),
+            ("k", None),
+            ("truefalse", None),
+        ] {
+            assert_eq!(boolean(text.as_bytes()), expect, "{text}");
+        }
+    }
 }
