@@ -132,11 +132,10 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     if let Some(warning) = trail.take_warning() {
         warn(output.is_quiet(), &warning);
     }
-    if let Some(says) = trail.unfetched_branches_warning()
-        && made.created_trail
-    {
-        output.note(format_args!("note: {}", Line(&says)));
+    if made.created_trail {
+        session.note_adopted(&trail);
     }
+    let output = &mut session.output;
     if let Some(why) = &made.own_ref_reason {
         let note = separate_ref_note(trail.reference(), why);
         output.note(format_args!("{note}"));

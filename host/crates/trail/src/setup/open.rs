@@ -124,6 +124,7 @@ impl Trail {
         let state = StateDir::new(&repository.common_dir);
         let mut own_ref_reason = None;
         let mut unfetched = None;
+        let mut continues = false;
         let (identity, adopts) = match state.read_identity()? {
             Some(identity) => {
                 // A crash can happen after the identity was written and before the ref.
@@ -145,9 +146,8 @@ impl Trail {
                 }
                 if found.is_new {
                     unfetched = locate::Remotes::read(&repository).find_unfetched(&repository);
-                } else if repository.shallow {
-                    unfetched = Some(locate::UnfetchedBranches::CutOff);
                 }
+                continues = !found.is_new;
                 (found.identity, found.adopts)
             }
         };
@@ -155,7 +155,7 @@ impl Trail {
             repository,
             state,
             identity,
-            RemoteWatch::new(adopts, unfetched),
+            RemoteWatch::new(adopts, unfetched, continues),
             false,
             own_ref_reason,
             options,

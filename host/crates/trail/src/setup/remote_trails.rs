@@ -39,8 +39,10 @@ pub struct AdoptedTrail {
 pub(crate) struct RemoteWatch {
     /// The remote-tracking ref to start at, as found when the trail was opened.
     pub(crate) adopts: Option<RemoteTip>,
-    /// What of a remote is not here, if nothing was recorded here before.
+    /// The part of a remote that this clone lacks, if no entry was recorded here before.
     pub(crate) unfetched: Option<UnfetchedBranches>,
+    /// Whether the first record here continues a trail that was recorded elsewhere.
+    continues: bool,
     adopted: OnceLock<AdoptedTrail>,
     seen: Mutex<RemoteComparison>,
 }
@@ -60,10 +62,12 @@ impl RemoteWatch {
     pub(crate) fn new(
         adopts: Option<RemoteTip>,
         unfetched: Option<UnfetchedBranches>,
+        continues: bool,
     ) -> RemoteWatch {
         RemoteWatch {
             adopts,
             unfetched,
+            continues,
             ..RemoteWatch::default()
         }
     }
@@ -101,8 +105,11 @@ impl Trail {
     /// The warning for a person who first records in a clone that lacks branches of its remote, of which one may hold a
     /// trail, or earlier commits.
     pub fn unfetched_branches_warning(&self) -> Option<String> {
-        let unfetched = self.shared().remotes.unfetched.as_ref();
-        unfetched.map(UnfetchedBranches::warning)
+        let remotes = &self.shared().remotes;
+        if remotes.continues {
+            return self.cut_off_note().map(str::to_owned);
+        }
+        remotes.unfetched.as_ref().map(UnfetchedBranches::warning)
     }
 
     /// The note for a person who reads a trail whose earlier commits are not here (a shallow clone).
@@ -123,21 +130,21 @@ impl Trail {
                 format!("{remote} holds the trail; the next record adopts it, on {reference}");
             return Ok(vec![(false, says)]);
         }
-        let mut told = Vec::new();
+        let mut findings = Vec::new();
         if let Some(says) = self.unfetched_branches_warning() {
-            told.push((true, says));
+            findings.push((true, says));
         }
         if Remotes::read(&shared.repository).overwrites(reference) {
             let says = format!(
                 "a `git fetch` sets {reference} to the remote's commit (remote.*.fetch), and drops entries that were \
                  recorded here: push first, or fetch to refs/remotes/"
             );
-            told.push((true, says));
+            findings.push((true, says));
         }
         let Some(tip) = shared.repository.read_ref(reference)? else {
-            return Ok(told);
+            return Ok(findings);
         };
-        told.extend(match locate::compare_with_remotes(&shared.repository, reference, tip)? {
+        findings.extend(match locate::compare_with_remotes(&shared.repository, reference, tip)? {
             RemoteDifference::Nothing => Vec::new(),
             RemoteDifference::Ahead(remote) => vec![(
                 true,
@@ -151,7 +158,7 @@ impl Trail {
                 .iter()
                 .map(|trail| {
                     let says = format!(
-                        "{remote} and {reference} have diverged: tasks that {remote} has are not recorded here, and `verify \
+                        "{remote} and {reference} have diverged: a task that {remote} already has is refused here; `verify \
                          --against` a clone of it shows where they diverge",
                         remote = trail.reference
                     );
@@ -159,7 +166,7 @@ impl Trail {
                 })
                 .collect(),
         });
-        Ok(told)
+        Ok(findings)
     }
 
     /// The remote-tracking ref that is read instead of the trail's ref, which the next record creates.
@@ -272,7 +279,7 @@ impl Writer<'_> {
         for (remote, tree) in diverged {
             tracing::warn!(
                 remote,
-                "the trail at a remote has diverged from {reference}: tasks that the remote has are not recorded here"
+                "the trail at a remote has diverged from {reference}: a task that it already has is refused here"
             );
             let raw = repository.object(gix::objs::Kind::Tree, &tree)?;
             let root = Node::new(tree, raw, 0, repository.hash, &repository.loaded)?;

@@ -7,15 +7,13 @@ use crate::place::repository::Repository;
 pub(crate) const CUT_OFF: &str = "this clone is shallow, and earlier commits of the trail are not in it: `git fetch --unshallow` \
      fetches them";
 
-/// What of a remote is not in a clone.
+/// The part of a remote that this clone does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum UnfetchedBranches {
     /// The clone fetches only this branch.
     NotConfigured(String),
     /// Only a part was fetched.
     NotFetched,
-    /// The trail is here, and its history is cut off.
-    CutOff,
 }
 
 impl UnfetchedBranches {
@@ -29,7 +27,6 @@ impl UnfetchedBranches {
             UnfetchedBranches::NotFetched => "only a part of the remote was fetched, and a trail on another branch there may not be \
                  visible: `git fetch` shows it (`git fetch --unshallow` in a shallow clone)"
                 .to_owned(),
-            UnfetchedBranches::CutOff => CUT_OFF.to_owned(),
         }
     }
 }
