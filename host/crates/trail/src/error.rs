@@ -157,7 +157,8 @@ pub enum TrailError {
     Collision,
     /// The task's id differs from a recorded one only by case.
     #[error(
-        "task id differs only by case from the recorded `{0}`, and file systems that ignore case cannot hold both; report it under another id"
+        "the task id differs only by case from the recorded `{0}`, and file systems that ignore case cannot hold both: \
+         report it under another id"
     )]
     CaseCollision(String),
     /// The trail has changed since the policy read it: the caller must decide again.
@@ -198,7 +199,7 @@ fn rolled_back(
 }
 
 impl TrailError {
-    /// The word of the one vocabulary for this error.
+    /// The machine-readable cause of this error.
     pub fn cause(&self) -> Cause {
         match self {
             TrailError::NoRepository(_) => Cause::NoRepository,

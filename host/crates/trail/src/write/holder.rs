@@ -206,11 +206,11 @@ impl LockWatch {
             self.silent = None;
             return None;
         }
-        let told = bytes.get(HOLDER_AT as usize..);
-        let told = told.and_then(|told| Process::parse(std::str::from_utf8(told).ok()?));
-        let told = told.filter(|process| process.handovers == handovers);
+        let named = bytes.get(HOLDER_AT as usize..);
+        let named = named.and_then(|named| Process::parse(std::str::from_utf8(named).ok()?));
+        let named = named.filter(|process| process.handovers == handovers);
         // The holder has an older version, or its disk was full. The kernel knows a holder on this machine.
-        let holder = told.or_else(|| holder_by_kernel(&lock))?;
+        let holder = named.or_else(|| holder_by_kernel(&lock))?;
         if holder.pid == std::process::id() {
             // This process watches its own use of the lock by other means.
             return None;

@@ -149,20 +149,20 @@ mod tests {
     fn a_callback_is_called_once_and_counts_as_waiting_until_then() {
         let waiting = Arc::new(WaitingCallers::new(|| ()));
         let ticket = Ticket::new(waiting.clone());
-        let told = Arc::new(AtomicUsize::new(0));
-        let tell = || {
-            let told = told.clone();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let add_callback = || {
+            let calls = calls.clone();
             ticket.on_settled(Box::new(move || {
-                told.fetch_add(1, Ordering::SeqCst);
+                calls.fetch_add(1, Ordering::SeqCst);
             }));
         };
-        tell();
+        add_callback();
         ticket.on_settled(Box::new(|| panic!("a caller's defect")));
-        tell();
-        assert!(waiting.any() && told.load(Ordering::SeqCst) == 0);
+        add_callback();
+        assert!(waiting.any() && calls.load(Ordering::SeqCst) == 0);
         ticket.settle(Err(TrailError::Changed));
-        assert!(!waiting.any() && told.load(Ordering::SeqCst) == 2);
-        tell();
-        assert!(!waiting.any() && told.load(Ordering::SeqCst) == 3);
+        assert!(!waiting.any() && calls.load(Ordering::SeqCst) == 2);
+        add_callback();
+        assert!(!waiting.any() && calls.load(Ordering::SeqCst) == 3);
     }
 }
