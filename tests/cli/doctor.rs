@@ -77,6 +77,22 @@ fn a_lock_left_behind_is_named_and_stays() {
 }
 
 #[test]
+fn entries_that_are_left_out_of_the_work_tree_are_counted_with_the_remedy() {
+    let machine = with_store();
+    machine.git(&["update-index", "--skip-worktree", ".audit/tasks/a.json"]);
+    std::fs::remove_file(machine.path("repo/.audit/tasks/a.json")).unwrap();
+    says(
+        &machine,
+        "work tree",
+        "warning",
+        "because it could not be written: make it writable, and the next record writes every missing file",
+    );
+    machine.commit(&outcome("b", "completed"));
+    assert_eq!(found(&machine, &[], "work tree").1, []);
+    assert!(machine.path("repo/.audit/tasks/a.json").is_file());
+}
+
+#[test]
 fn a_store_that_is_missing_truncated_or_locked_is_told_apart_and_left_alone() {
     let machine = with_store();
     let file = machine.path(STORE);

@@ -19,6 +19,8 @@ use super::*;
 pub(super) enum Kind {
     Bare,
     Checkout,
+    /// The same, with a work tree that cannot be written.
+    Unwritable,
     /// Bare, with enough packs that the scenario's flushes cause a merge.
     Merging,
     /// The same, with the merge in the background.
@@ -28,17 +30,24 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    pub(super) fn has_work_tree(self) -> bool {
+        matches!(self, Kind::Checkout | Kind::Unwritable)
+    }
+
     /// The tasks before the scenario: eight packs are merged, after the second group on the same thread, or after the
     /// first in the background.
     pub(super) fn before(self) -> &'static [&'static str] {
         match self {
-            Kind::Bare | Kind::Checkout => &[],
+            Kind::Bare | Kind::Checkout | Kind::Unwritable => &[],
             Kind::Merging => &BEFORE[..6],
             Kind::Indexing => &BEFORE[..2],
             Kind::MergingBeside => &BEFORE,
         }
     }
 }
+
+/// The error number of a file that this user must not write.
+const DENIED: i32 = 13;
 
 /// The tasks of trails that merge, one pack each.
 const BEFORE: [&str; 7] = ["p0", "p1", "p2", "p3", "p4", "p5", "p6"];
@@ -86,7 +95,7 @@ fn scenario(dir: &Path, kind: Kind, person: bool, disk: &SimulatedDisk) -> Vec<&
         }
     };
     record(&first, &["a"], 0);
-    if person && kind == Kind::Checkout {
+    if person && kind.has_work_tree() {
         let _ = try_git(dir, &["commit", "-q", "--allow-empty", "-m", "mine"]);
     }
     record(&first, &["b", "c"], 1_000_000);
@@ -115,7 +124,7 @@ fn check(
         )
         .unwrap();
     }
-    if kind == Kind::Checkout && !acknowledged.is_empty() {
+    if kind.has_work_tree() && !acknowledged.is_empty() {
         let attributes = fs::read_to_string(git_dir(dir, kind).join("info/attributes"));
         if !attributes.is_ok_and(|text| text.contains("\n/.audit/** -filter ")) {
             return Err("filters may change what was acknowledged".into());
@@ -156,7 +165,7 @@ fn check(
             return Err(format!("fsck: {}", String::from_utf8_lossy(&fsck.stderr)));
         }
     }
-    if with_git && !acknowledged.is_empty() && kind == Kind::Checkout && !elsewhere {
+    if with_git && !acknowledged.is_empty() && kind.has_work_tree() && !elsewhere {
         let status = git(dir, &["status", "--porcelain", "--", ".audit"]);
         if !status.is_empty() {
             return Err(format!("not in step: {status}"));
@@ -171,7 +180,7 @@ fn check(
 }
 
 pub(super) fn git_dir(dir: &Path, kind: Kind) -> std::path::PathBuf {
-    if kind != Kind::Checkout {
+    if !kind.has_work_tree() {
         dir.to_owned()
     } else {
         dir.join(".git")
@@ -214,6 +223,10 @@ fn run(
 ) -> (tempfile::TempDir, SimulatedDisk, Vec<&'static str>) {
     let dir = temporary();
     let work = dir.path().join("work");
+    let plan = Plan {
+        refuse_below: (kind == Kind::Unwritable).then_some((".audit", DENIED)),
+        ..plan
+    };
     let disk = template.copy(&work, kind, plan);
     let acknowledged = scenario(&work, kind, plan.leave_out_sync.is_none(), &disk);
     (dir, disk, acknowledged)
@@ -291,6 +304,12 @@ fn after_a_crash_or_power_cut_at_any_operation_a_bare_trail_continues() {
 #[test]
 fn after_a_crash_or_power_cut_at_any_operation_a_checkout_continues() {
     crash_everywhere(Kind::Checkout);
+}
+
+#[test]
+fn after_a_crash_or_power_cut_at_any_operation_a_work_tree_that_could_not_be_written_is_completed()
+{
+    crash_everywhere(Kind::Unwritable);
 }
 
 #[test]

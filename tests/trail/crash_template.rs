@@ -16,7 +16,7 @@ pub(super) struct Template {
 
 impl Template {
     pub(super) fn new(kind: Kind) -> Template {
-        let repo = if kind == Kind::Checkout {
+        let repo = if kind.has_work_tree() {
             Repo::init(&[])
         } else {
             Repo::bare()
@@ -26,7 +26,7 @@ impl Template {
         let other = Repo::init(&[]);
         match kind {
             Kind::Bare => {}
-            Kind::Checkout => repo.commit_file("readme", "hello"),
+            Kind::Checkout | Kind::Unwritable => repo.commit_file("readme", "hello"),
             Kind::Merging | Kind::MergingBeside | Kind::Indexing => {
                 let trail = repo.trail();
                 for (n, id) in kind.before().iter().enumerate() {
@@ -59,7 +59,7 @@ impl Template {
             let _ = fs::remove_file(&path);
             fs::write(path, contents).unwrap();
         }
-        if kind == Kind::Checkout {
+        if kind.has_work_tree() {
             // As git leaves it, which knows the files that it has written.
             git(to, &["update-index", "-q", "--refresh"]);
         }
@@ -74,7 +74,7 @@ fn fetched(repo: &Path, other: &Path, kind: Kind) -> Vec<(PathBuf, Vec<u8>)> {
     copy(repo, &work);
     let other = other.to_str().unwrap();
     let words = match kind {
-        Kind::Checkout => ["pull", "-q", "--ff-only", other, "main"],
+        Kind::Checkout | Kind::Unwritable => ["pull", "-q", "--ff-only", other, "main"],
         _ => ["fetch", "-q", "--", other, "main:main"],
     };
     git(

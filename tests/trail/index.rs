@@ -138,18 +138,148 @@ fn a_corrupt_index_is_named_and_nothing_moves() {
     check(&repo, &["a"]);
 }
 
+/// With an index of a few entries, `git checkout` would count every other file as deleted.
 #[test]
-fn without_an_index_there_is_one_afterwards_with_the_entry_alone() {
-    // As after `git clone --no-checkout`.
-    let repo = checkout();
-    std::fs::remove_file(repo.path.join(".git/index")).unwrap();
-    record_at(&repo.path, "a", 0).unwrap();
-    assert_eq!(repo.git(&["ls-files"]), ".audit/tasks/a.json\n");
-    repo.git(&["reset", "-q", "--hard"]);
-    check(&repo, &["a"]);
+fn a_clone_without_a_checkout_is_left_to_the_first_checkout() {
+    let origin = checkout();
+    record_at(&origin.path, "a", 0).unwrap();
+    let clone = origin.path.with_file_name("clone");
+    let words = [
+        "clone",
+        "-q",
+        "--no-checkout",
+        origin.path.to_str().unwrap(),
+    ];
+    git(
+        &origin.path,
+        &[&words[..], &[clone.to_str().unwrap()]].concat(),
+    );
+    record_at(&clone, "b", 1).unwrap();
+    assert!(!clone.join(".git/index").exists() && !clone.join(".audit").exists());
+    git(&clone, &["checkout", "-q"]);
+    assert_eq!(git(&clone, &["status", "--porcelain"]), "");
+    record_at(&clone, "c", 2).unwrap();
+    assert_eq!(git(&clone, &["status", "--porcelain"]), "");
+    for name in ["readme", ".audit/tasks/b.json", ".audit/tasks/c.json"] {
+        assert!(clone.join(name).is_file(), "{name}");
+    }
+    // Also where the trail is all that there is.
+    let origin = Repo::init(&[]);
+    record_at(&origin.path, "a", 0).unwrap();
+    let other = origin.path.with_file_name("clone");
+    let words = [
+        "clone",
+        "-q",
+        "--no-checkout",
+        origin.path.to_str().unwrap(),
+    ];
+    git(
+        &origin.path,
+        &[&words[..], &[other.to_str().unwrap()]].concat(),
+    );
+    record_at(&other, "b", 1).unwrap();
+    git(&other, &["checkout", "-q"]);
+    assert_eq!(
+        git(&other, &["ls-files"]),
+        ".audit/tasks/a.json\n.audit/tasks/b.json\n"
+    );
+    assert_eq!(git(&other, &["status", "--porcelain"]), "");
 }
 
-/// `git stash pop` and `git apply -3` leave conflicts without a merge in progress.
+/// A person who repairs an index removes it first.
+#[test]
+fn an_index_that_was_removed_is_left_to_git() {
+    let repo = checkout();
+    record_at(&repo.path, "a", 0).unwrap();
+    std::fs::remove_file(repo.path.join(".git/index")).unwrap();
+    record_at(&repo.path, "b", 1).unwrap();
+    assert!(!repo.path.join(".git/index").exists());
+    repo.git(&["reset", "-q", "--hard"]);
+    assert!(repo.path.join(".audit/tasks/b.json").is_file());
+    check(&repo, &["a", "b"]);
+}
+
+/// An attacker who prepares a repository can write any path into its index.
+#[test]
+fn a_path_in_the_index_that_is_not_an_entry_s_is_never_written() {
+    for path in [
+        ".audit/tasks/../../escaped.json",
+        ".audit/tasks/../../../escaped.json",
+        ".audit/tasks/a/../../../../escaped.json",
+        ".audit/tasks/../../.git/escaped.json",
+        ".audit/tasks/.git/escaped.json",
+        ".audit/tasks//etc/escaped.json",
+        ".audit/tasks/escaped",
+    ] {
+        for is_left_out in [true, false] {
+            let repo = checkout();
+            let reached = repo
+                .path
+                .join(".audit/tasks/a")
+                .join("..")
+                .join(&path[".audit/tasks/".len()..]);
+            let reached = if path.contains("//") {
+                repo.path.join(path)
+            } else {
+                reached
+            };
+            std::fs::create_dir_all(repo.path.join(".audit/tasks/a")).unwrap();
+            std::fs::create_dir_all(reached.parent().unwrap()).unwrap();
+            if !is_left_out {
+                // Git's conversions are undone in files of entries.
+                std::fs::write(&reached, "{\r\n}\r\n").unwrap();
+            }
+            hostile_index(&repo, path, is_left_out);
+            record_at(&repo.path, "t", 0).unwrap();
+            record_at(&repo.path, "u", 1).unwrap();
+            match std::fs::read(&reached) {
+                Ok(there) => assert_eq!(
+                    (is_left_out, &there[..]),
+                    (false, &b"{\r\n}\r\n"[..]),
+                    "{path}"
+                ),
+                Err(error) => assert!(is_left_out, "{path}: {error}"),
+            }
+            assert_eq!(open(&repo.path).unwrap().left_out().unwrap(), None);
+        }
+    }
+}
+
+/// Adds a blob to the index at a path that git refuses.
+fn hostile_index(repo: &Repo, path: &str, is_left_out: bool) {
+    std::fs::write(repo.path.join("blob"), "{\n}\n").unwrap();
+    let blob = repo.git(&["hash-object", "-w", "blob"]);
+    std::fs::remove_file(repo.path.join("blob")).unwrap();
+    let accepted: String = path
+        .char_indices()
+        .map(|(at, letter)| {
+            if at > 0 && matches!(letter, '.' | '/') {
+                '-'
+            } else {
+                letter
+            }
+        })
+        .collect();
+    let entry = format!("100644,{},{accepted}", blob.trim());
+    // Without a checksum, which would be wrong.
+    repo.git(&["config", "index.skipHash", "true"]);
+    repo.git(&["update-index", "--add", "--cacheinfo", &entry]);
+    if is_left_out {
+        repo.git(&["update-index", "--skip-worktree", &accepted]);
+    }
+    let index = repo.path.join(".git/index");
+    let mut bytes = std::fs::read(&index).unwrap();
+    let places: Vec<usize> = bytes
+        .windows(path.len())
+        .enumerate()
+        .filter(|(_, window)| *window == accepted.as_bytes())
+        .map(|(at, _)| at)
+        .collect();
+    assert_eq!(places.len(), 1, "{accepted}");
+    bytes[places[0]..][..path.len()].copy_from_slice(path.as_bytes());
+    std::fs::write(&index, bytes).unwrap();
+}
+
 #[test]
 fn a_conflict_at_the_entry_s_own_path_stays_the_person_s() {
     let repo = checkout();

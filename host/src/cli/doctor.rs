@@ -234,11 +234,16 @@ impl Doctor {
     fn left_out(&mut self, trail: &Trail) {
         match trail.left_out() {
             Ok(None) => {}
-            Ok(Some((root, count))) => {
-                let says = format!(
-                    "files of entries could not be written to {}, and are left out there ({count}): the next record tries again",
-                    root.display()
-                );
+            Ok(Some(files)) => {
+                let (root, remedy) = (files.root.display(), files.remedy);
+                let says = match files.count {
+                    1 => format!(
+                        "1 file of an entry is missing in {root}, because it could not be written: {remedy}"
+                    ),
+                    count => format!(
+                        "{count} files of entries are missing in {root}, because they could not be written: {remedy}"
+                    ),
+                };
                 self.add("work tree", Finding::Warning, says);
             }
             Err(error) => self.add("work tree", Finding::Bad, error.to_string()),
@@ -369,8 +374,8 @@ impl Doctor {
                 return self.add("store", Finding::Good, "there is none; `serve` creates one, and `reconcile --rebuild` fills it with a row for each entry");
             }
             Err(error) => {
-                let told = Failure::from(error);
-                return self.add("store", Finding::Bad, format!("{told:#}"));
+                let failure = Failure::from(error);
+                return self.add("store", Finding::Bad, format!("{failure:#}"));
             }
         };
         let durability: Vec<String> = about

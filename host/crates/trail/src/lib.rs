@@ -53,6 +53,7 @@ pub use setup::remote_trails::AdoptedTrail;
 pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};
 pub use used_policies::{DecidedBy, UsedPolicies};
 pub use work_tree::attributes::{EntryAttributes, RULE as ATTRIBUTES};
+pub use work_tree::left_out::LeftOutFiles;
 pub use write::fence::{CommitterOptions, Fence};
 pub use write::holder::{HolderState, LockWatch, StuckHolder};
 pub use write::ticket::{CommittedEntry, Ticket};

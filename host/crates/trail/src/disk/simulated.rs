@@ -21,6 +21,8 @@ pub struct Plan {
     pub crash_at: Option<usize>,
     /// This operation fails with the given error and is not done; the process continues.
     pub fail_at: Option<(usize, i32)>,
+    /// Every operation on files below this directory fails with the given error and is not done.
+    pub refuse_below: Option<(&'static str, i32)>,
     /// Threads that work on files with this prefix wait until this many operations were done, or until
     /// [`SimulatedDisk::release_held`].
     pub hold: Option<(&'static str, usize)>,
@@ -201,8 +203,11 @@ impl SimulatedDisk {
         }
         model.operations += 1;
         self.moved.notify_all();
-        match model.plan.fail_at {
-            Some((at, code)) if at == number => Err(io::Error::from_raw_os_error(code)),
+        match (model.plan.fail_at, model.plan.refuse_below) {
+            (Some((at, code)), _) if at == number => Err(io::Error::from_raw_os_error(code)),
+            (_, Some((dir, code))) if path.starts_with(dir) => {
+                Err(io::Error::from_raw_os_error(code))
+            }
             _ => Ok(()),
         }
     }

@@ -115,6 +115,18 @@ impl FromStr for Layout {
     }
 }
 
+/// Whether a path is that of an entry in one of the layouts. None of its components is `.`, `..`, `.git` or empty.
+pub(crate) fn is_entry_path(path: &str) -> bool {
+    let (_, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let task_id = name.strip_suffix(".json").map(TaskId::parse);
+    let Some(Ok(task_id)) = task_id else {
+        return false;
+    };
+    [Layout::Flat, Layout::Sharded]
+        .iter()
+        .any(|layout| layout.path(&task_id) == path)
+}
+
 /// The four shard digits of a task id.
 pub(crate) fn shard(task_id: &TaskId) -> [char; 4] {
     let digest = Sha256::digest(task_id.folded().as_bytes());
@@ -131,7 +143,7 @@ pub(crate) fn shard(task_id: &TaskId) -> [char; 4] {
 
 #[cfg(test)]
 mod tests {
-    use super::Layout;
+    use super::{Layout, is_entry_path};
     use outcome::TaskId;
 
     #[test]
@@ -139,5 +151,25 @@ mod tests {
         let path = |id| Layout::Sharded.path(&TaskId::parse(id).expect("a good id"));
         assert_eq!(path("task-1"), ".audit/tasks/7/a/f/a/task-1.json");
         assert_eq!(path("TASK-1").to_lowercase(), path("task-1"));
+    }
+
+    #[test]
+    fn only_a_path_of_a_layout_is_one_of_an_entry() {
+        for (path, expect) in [
+            (".audit/tasks/task-1.json", true),
+            (".audit/tasks/7/a/f/a/task-1.json", true),
+            (".audit/tasks/7/a/f/b/task-1.json", false),
+            (".audit/tasks/7/a/f/a/../task-1.json", false),
+            (".audit/tasks/../../task-1.json", false),
+            (".audit/tasks/.git/task-1.json", false),
+            (".audit/tasks//task-1.json", false),
+            ("/.audit/tasks/task-1.json", false),
+            (".audit/tasks/...json", false),
+            (".audit/tasks/task-1", false),
+            ("task-1.json", false),
+            ("", false),
+        ] {
+            assert_eq!(is_entry_path(path), expect, "{path}");
+        }
     }
 }

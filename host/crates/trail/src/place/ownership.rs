@@ -17,14 +17,7 @@ pub(crate) fn check(
     config: &GitConfig,
     environment: &GitEnvironment,
 ) -> Result<(), TrailError> {
-    let work_tree = repository.workdir();
-    if let Some(root) = work_tree.filter(|root| !root.exists()) {
-        return Err(TrailError::Busy(format!(
-            "its work tree {}, which core.worktree names, is missing: mount or create it, or correct core.worktree in {}",
-            root.display(),
-            repository.common_dir().join("config").display()
-        )));
-    }
+    let work_tree = repository.workdir().filter(|root| root.exists());
     let git_file = work_tree
         .map(|root| root.join(".git"))
         .filter(|path| path.is_file());

@@ -23,6 +23,7 @@ use crate::read::database::Objects;
 /// An open repository.
 pub(crate) struct Repository {
     pub(crate) config: GitConfig,
+    environment: GitEnvironment,
     /// The directory that all work trees share. The state directory is below it.
     pub(crate) common_dir: PathBuf,
     /// The git directory of the work tree that was opened.
@@ -86,6 +87,7 @@ impl Repository {
             objects: Objects::open(common_dir.join("objects"), local.object_hash())?,
             common_dir,
             config,
+            environment: environment.clone(),
         };
         Ok(repository)
     }
@@ -113,9 +115,17 @@ impl Repository {
         self.config.attributes_file(environment)
     }
 
-    /// Whether a person leaves files out of the work tree.
-    pub(crate) fn has_sparse_checkout(&self) -> bool {
-        self.config.has_sparse_checkout()
+    /// Whether `core.sparseCheckout` is set now in the work tree with this git directory.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`] if git would not read its configuration either.
+    pub(crate) fn has_sparse_checkout(&self, git_dir: &Path) -> Result<bool, TrailError> {
+        let place = ConfigLocation {
+            git_dir,
+            common_dir: &self.common_dir,
+        };
+        Ok(GitConfig::read(&self.environment, place)?.has_sparse_checkout())
     }
 
     /// The operator's setting for the first branch of new repositories.

@@ -19,6 +19,7 @@ pub(crate) enum Head {
 pub(crate) enum MainWorkTree {
     /// The repository is bare.
     None,
+    /// It is there, or `core.worktree` says that it would be there.
     At(PathBuf),
     /// There is one in another place, which the git directory does not name.
     Unknown,
@@ -35,13 +36,16 @@ pub(crate) struct WorkTree {
 }
 
 impl WorkTree {
-    /// The commands with which git forgets an absent work tree that is gone for good.
-    pub(crate) fn forget_command(&self) -> String {
-        if self.git_dir.join("locked").exists() {
+    /// What makes git forget an absent work tree that is gone for good, in words.
+    pub(crate) fn forget_remedy(&self) -> String {
+        if !self.git_dir.join("commondir").exists() {
+            let config = self.git_dir.join("config");
+            format!("correct core.worktree in {}", config.display())
+        } else if self.git_dir.join("locked").exists() {
             let root = self.root.display();
-            format!("`git worktree unlock {root}` and `git worktree prune`")
+            format!("run `git worktree unlock {root}` and `git worktree prune`")
         } else {
-            "`git worktree prune`".to_owned()
+            "run `git worktree prune`".to_owned()
         }
     }
 }
@@ -105,14 +109,14 @@ impl Repository {
         Ok(false)
     }
 
-    /// All work trees of the repository, the main one first if it can be found. Linked ones may be absent.
+    /// All work trees of the repository, the main one first if its place is known. Each may be absent.
     pub(crate) fn work_trees(&self) -> Result<Vec<WorkTree>, TrailError> {
         let mut found = Vec::new();
         if let MainWorkTree::At(root) = &self.main {
             found.push(WorkTree {
                 git_dir: self.common_dir.clone(),
                 root: root.clone(),
-                is_absent: false,
+                is_absent: !root.is_dir(),
             });
         }
         let linked = self.common_dir.join("worktrees");
@@ -159,10 +163,15 @@ pub(crate) fn find_main(
     let config = main.config_snapshot();
     let named = config.string("core.worktree").is_some();
     if (is_main || other.is_some())
-        && let Some(root) = main.workdir().filter(|root| root.is_dir())
+        && let Some(root) = main.workdir()
     {
-        let root = absolute(root)?;
-        if named || git_dir_of(&root).as_deref() == Some(common_dir) {
+        if root.is_dir() {
+            let root = absolute(root)?;
+            if named || git_dir_of(&root).as_deref() == Some(common_dir) {
+                return Ok(MainWorkTree::At(root));
+            }
+        } else if named {
+            let root = std::path::absolute(root).doing("find", root)?;
             return Ok(MainWorkTree::At(root));
         }
     }

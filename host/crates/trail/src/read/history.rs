@@ -1,7 +1,7 @@
 //! Reading the trail: one task's entry, and the log of all entries.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
@@ -343,67 +343,4 @@ fn child(repository: &Repository, tree: &[u8], name: &str, is_tree: bool) -> Opt
                 }
         })
         .map(|entry| entry.oid.to_owned())
-}
-
-/// Whether the tree `after` has everything that `before` has below `.audit`, unchanged.
-pub(crate) fn keeps_entries(
-    repository: &Repository,
-    before: ObjectId,
-    after: ObjectId,
-) -> Result<bool, TrailError> {
-    let children = |id: ObjectId| -> Result<Vec<_>, TrailError> {
-        let raw = repository.object(Kind::Tree, &id)?;
-        Ok(TreeRefIter::from_bytes(&raw, repository.hash)
-            .filter_map(Result::ok)
-            .map(|entry| {
-                (
-                    entry.filename.to_owned(),
-                    (entry.mode, entry.oid.to_owned()),
-                )
-            })
-            .collect())
-    };
-    let mut differing = Vec::from([(before, after, true)]);
-    while let Some((before, after, is_root)) = differing.pop() {
-        let now: HashMap<_, _> = children(after)?.into_iter().collect();
-        for (name, (mode, id)) in children(before)? {
-            if is_root && name != ROOT[0] {
-                continue;
-            }
-            match now.get(&name) {
-                Some(same) if *same == (mode, id) => {}
-                Some((now_mode, now_id)) if mode.is_tree() && now_mode.is_tree() => {
-                    differing.push((id, *now_id, false));
-                }
-                _ => return Ok(false),
-            }
-        }
-    }
-    Ok(true)
-}
-
-/// Every file below `.audit/tasks` with the name of an entry: its path and blob.
-pub(crate) fn entries_of_tree(
-    repository: &Repository,
-    tree: ObjectId,
-) -> Result<Vec<(String, ObjectId)>, TrailError> {
-    let mut found = Vec::new();
-    let mut dirs = vec![(String::new(), tree)];
-    while let Some((prefix, id)) = dirs.pop() {
-        let raw = repository.object(Kind::Tree, &id)?;
-        let depth = prefix.matches('/').count();
-        for entry in TreeRefIter::from_bytes(&raw, repository.hash).filter_map(Result::ok) {
-            let name = entry.filename.to_string();
-            let wanted = match depth {
-                0 | 1 => name == ROOT[depth],
-                _ => depth < 6 && name.len() == 1,
-            };
-            if entry.mode.is_tree() && wanted {
-                dirs.push((format!("{prefix}{name}/"), entry.oid.to_owned()));
-            } else if entry.mode.is_blob() && depth >= 2 && name.ends_with(".json") {
-                found.push((format!("{prefix}{name}"), entry.oid.to_owned()));
-            }
-        }
-    }
-    Ok(found)
 }

@@ -9,4 +9,5 @@ pub(crate) mod order;
 pub(crate) mod read_ahead;
 pub(crate) mod reading;
 pub(crate) mod ref_moves;
+pub(crate) mod tree_files;
 pub(crate) mod view;

@@ -14,7 +14,7 @@ use crate::place::mount;
 use crate::place::repository::Repository;
 use crate::place::shared_repository;
 use crate::place::state::{self, Identity, Mark, StateDir};
-use crate::read::history;
+use crate::read::tree_files;
 use crate::setup::locate;
 use crate::work_tree::attributes;
 use crate::write::flush::{FlushError, FlushGroup, Flusher};
@@ -385,7 +385,7 @@ fn holds_entries(trail: &Trail, identity: &Identity) -> Result<bool, TrailError>
     let Some(tip) = repository.read_ref(&identity.reference)? else {
         return Ok(false);
     };
-    let entries = history::entries_of_tree(repository, repository.commit(&tip)?.tree)?;
+    let entries = tree_files::entries_of_tree(repository, repository.commit(&tip)?.tree)?;
     Ok(!entries.is_empty())
 }
 

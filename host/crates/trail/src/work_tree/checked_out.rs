@@ -19,8 +19,8 @@ pub(crate) fn check_not_checked_out(
             let short = reference.trim_start_matches("refs/heads/");
             let remedy = if tree.is_absent {
                 format!(
-                    "it is absent, and would be outdated; if it is gone for good, run {}",
-                    tree.forget_command()
+                    "it is absent, and its index would be outdated when it is back; if it is gone for good, {}",
+                    tree.forget_remedy()
                 )
             } else {
                 "switch to another branch there".to_owned()
@@ -44,7 +44,7 @@ pub(super) fn checked_out(
     for tree in repository.work_trees()? {
         let on_branch = repository.has_checked_out(&tree, reference)?;
         if tree.is_absent {
-            // An operation does not go on there now.
+            // No operation can continue in an absent work tree, so none blocks the trail.
             found = found.or_else(|| on_branch.then_some(tree));
             continue;
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use gix::ObjectId;
 use gix::bstr::BStr;
-use gix::index::entry::{Flags, Mode, Stage, Stat};
+use gix::index::entry::{Flags, Mode, Stage};
 
 use crate::disk::{self, Disk};
 use crate::error::{IoContext, TrailError};
@@ -18,9 +18,11 @@ use crate::objects::object;
 use crate::place::repository::Repository;
 use crate::place::state::StateDir;
 use crate::place::work_trees::{Head, WorkTree};
+use crate::read::tree_files;
 pub(crate) use crate::work_tree::checked_out::check_not_checked_out;
 use crate::work_tree::checked_out::checked_out;
-use crate::work_tree::left_out::{self, WhyLeftOut};
+use crate::work_tree::files::WrittenFiles;
+use crate::work_tree::left_out;
 use crate::write::lock::{GitLock, remove_leftover};
 
 /// An entry to be written to the work tree.
@@ -39,6 +41,7 @@ pub(crate) struct LockedWorkTree<'a> {
     reference: String,
     lock: GitLock<'a>,
     pub(super) index: gix::index::File,
+    pub(super) files: WrittenFiles,
 }
 
 /// Locks the index of the work tree that has `reference` checked out; `None` if none has.
@@ -90,6 +93,7 @@ pub(crate) fn lock_work_tree<'a>(
             reference: reference.to_owned(),
             lock,
             index,
+            files: WrittenFiles::default(),
         }));
     }
     Err(TrailError::Busy(format!(
@@ -110,7 +114,7 @@ pub(super) fn lock_with_entries<'a>(
         let entries = index.prefixed_entries_range(".audit/tasks/".into());
         !index.is_sparse() && entries.is_some()
     };
-    // Without entries there is no reason to wait for a person's lock.
+    // Without entries, do not wait for a person's lock.
     if !has_entries(&read_index(&index_path, repository)?) {
         return Ok(None);
     }
@@ -128,6 +132,7 @@ pub(super) fn lock_with_entries<'a>(
         reference: String::new(),
         lock,
         index,
+        files: WrittenFiles::default(),
     }))
 }
 
@@ -182,20 +187,10 @@ enum Slot {
     Free,
     /// The entry is there.
     Ours,
+    /// The entry is there, and its file is left out of the work tree.
+    LeftOut,
     /// A person has put something else there, and has to resolve it.
     Theirs,
-}
-
-/// The result of writing an entry's file.
-#[derive(Debug)]
-pub(super) enum Written {
-    Created,
-    /// The file exists with the entry's contents.
-    Same,
-    /// Another file is there, and stays.
-    Kept,
-    /// The file cannot be written now.
-    Refused(WhyLeftOut),
 }
 
 impl LockedWorkTree<'_> {
@@ -205,61 +200,67 @@ impl LockedWorkTree<'_> {
     }
 
     /// Writes the entries to the work tree and the index, and unlocks the index. Returns a warning for the operator if
-    /// files are left out.
+    /// files are not written.
     ///
     /// With `repair`, a file that is a prefix of its entry counts as one that a crash cut short.
+    ///
+    /// # Errors
+    ///
+    /// The first error that can end at any moment. The index has the entries nevertheless.
     pub(crate) fn write_entries(
         mut self,
         entries: &[CheckoutFile],
         repair: bool,
     ) -> Result<Option<String>, TrailError> {
-        if !self.is_on_branch()? {
+        if !self.is_on_branch()? || !self.may_have_index(entries)? {
             return self.lock.release().map(|()| None);
         }
-        let mut created = Vec::new();
-        let mut left_out = None;
-        let mut changed = self.write_left_out(&mut created, &mut left_out)?;
+        let mut changed = self.write_left_out();
         let mut added = Vec::new();
         for entry in entries {
             let slot = self.slot(entry);
-            if slot == Slot::Theirs || (slot == Slot::Ours && !repair) {
-                continue;
+            match slot {
+                Slot::Theirs => {
+                    self.files.note_occupied(self.tree.root.join(&entry.path));
+                    continue;
+                }
+                Slot::LeftOut => continue,
+                Slot::Ours if !repair => continue,
+                Slot::Ours | Slot::Free => {}
             }
-            let (stat, flags) = match self.write_file(entry, repair)? {
-                Written::Kept => (Stat::default(), Flags::empty()),
-                Written::Same => (self.stat(&entry.path)?, Flags::empty()),
-                Written::Created => {
-                    created.push(self.tree.root.join(&entry.path));
-                    (self.stat(&entry.path)?, Flags::empty())
-                }
-                Written::Refused(why) => {
-                    left_out.get_or_insert(why);
-                    changed |= self.leave_out(&entry.path);
-                    (Stat::default(), left_out::FLAGS)
-                }
-            };
+            let stat = self.write_file(entry, repair);
             if slot == Slot::Free {
-                added.push((entry, stat, flags));
+                added.push((entry, stat));
+            } else if stat.is_none() {
+                changed |= self.leave_out(&entry.path);
             }
         }
         changed |= !added.is_empty();
-        // Afterwards the index is not sorted, and nothing can be found in it.
-        for (entry, stat, flags) in added {
+        // Last: pushing leaves the index unsorted, and look-ups need it sorted.
+        for (entry, stat) in added {
             let path = entry.path.as_str().into();
+            let flags = match stat {
+                Some(_) => Flags::empty(),
+                None => left_out::FLAGS,
+            };
+            let stat = stat.unwrap_or_default();
             self.index
                 .dangerously_push_entry(stat, entry.blob, flags, Mode::FILE, path);
         }
+        let files = std::mem::take(&mut self.files);
         // HEAD may have moved without the index's lock (`git symbolic-ref`). Index and work tree then belong to another
         // branch, and the new files would be in the way when the person comes back.
         if !self.is_on_branch()? {
-            for path in created {
-                disk::remove_if_present(self.disk, &path).doing("remove", &path)?;
+            for path in &files.created {
+                disk::remove_if_present(self.disk, path).doing("remove", path)?;
             }
         } else if changed {
+            // Also after a failure: without the entries, a person's next commit would remove them.
             self.write_index()?;
         }
-        let warning = left_out.map(|why| why.warning(&self.tree));
-        self.lock.release().map(|()| warning)
+        let warning = files.warning(&self.tree);
+        self.lock.release()?;
+        files.failure.map_or(Ok(warning), Err)
     }
 
     /// Writes the index if it was changed, and unlocks it.
@@ -274,17 +275,43 @@ impl LockedWorkTree<'_> {
         Ok(Repository::head(&self.tree.git_dir)? == Head::Branch(self.reference.clone()))
     }
 
+    /// Whether the work tree has an index, or can get one: with these entries, the index would name every file of the
+    /// branch.
+    ///
+    /// Nothing was checked out in a work tree without an index, as after `git clone --no-checkout`. Git then fills it at
+    /// the first `git checkout`. With an index of a few entries, git would count every other file as deleted.
+    fn may_have_index(&self, entries: &[CheckoutFile]) -> Result<bool, TrailError> {
+        if self.index_path().exists() {
+            return Ok(true);
+        }
+        let Some(tip) = self.repository.read_ref(&self.reference)? else {
+            return Ok(true);
+        };
+        let tree = self.repository.commit(&tip)?.tree;
+        let paths = entries.iter().map(|entry| entry.path.as_str()).collect();
+        tree_files::has_only(self.repository, tree, &paths)
+    }
+
+    fn index_path(&self) -> PathBuf {
+        self.tree.git_dir.join("index")
+    }
+
     /// The state of an entry's path in the index.
     fn slot(&self, entry: &CheckoutFile) -> Slot {
         let path: &BStr = entry.path.as_str().into();
         let index = &self.index;
         if let Some(range) = index.entry_range(path) {
             // Several are the sides of a conflict, which `git stash pop` leaves without a merge in progress.
-            let ours = match &index.entries()[range] {
-                [only] => only.stage() == Stage::Unconflicted && only.id == entry.blob,
-                _ => false,
+            return match &index.entries()[range] {
+                [only] if only.stage() == Stage::Unconflicted && only.id == entry.blob => {
+                    if only.flags.contains(Flags::SKIP_WORKTREE) {
+                        Slot::LeftOut
+                    } else {
+                        Slot::Ours
+                    }
+                }
+                _ => Slot::Theirs,
             };
-            return if ours { Slot::Ours } else { Slot::Theirs };
         }
         let below = format!("{}/", entry.path);
         let mut above = entry
@@ -296,82 +323,6 @@ impl LockedWorkTree<'_> {
             .is_some()
             || above.any(|dir| index.entry_range(dir.into()).is_some());
         if taken { Slot::Theirs } else { Slot::Free }
-    }
-
-    /// Writes the entry's file unless one is there.
-    pub(super) fn write_file(
-        &self,
-        entry: &CheckoutFile,
-        repair: bool,
-    ) -> Result<Written, TrailError> {
-        if self.tree.is_absent {
-            return Ok(Written::Refused(WhyLeftOut::Absent));
-        }
-        self.try_write_file(entry, repair)
-            .or_else(WhyLeftOut::unless_other)
-    }
-
-    fn try_write_file(&self, entry: &CheckoutFile, repair: bool) -> Result<Written, TrailError> {
-        let path = self.tree.root.join(&entry.path);
-        self.create_parents(&entry.path)?;
-        for _ in 0..2 {
-            match self.disk.create(&path) {
-                Ok(mut file) => {
-                    file.write(&entry.contents).doing("write", &path)?;
-                    return Ok(Written::Created);
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    let is_file =
-                        fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
-                    let there = if is_file {
-                        fs::read(&path).unwrap_or_default()
-                    } else {
-                        b"\0".to_vec()
-                    };
-                    if there == entry.contents[..] {
-                        return Ok(Written::Same);
-                    }
-                    if !repair || !entry.contents.starts_with(&there) {
-                        return Ok(Written::Kept);
-                    }
-                    self.disk.remove(&path).doing("remove", &path)?;
-                }
-                Err(error) => return Err(error).doing("create", &path),
-            }
-        }
-        Ok(Written::Kept)
-    }
-
-    fn create_parents(&self, path: &str) -> Result<(), TrailError> {
-        let mut dir: PathBuf = self.tree.root.clone();
-        let parents = path.rsplit_once('/').map_or("", |(parents, _)| parents);
-        for component in parents.split('/') {
-            dir.push(component);
-            match fs::symlink_metadata(&dir) {
-                Ok(metadata) if metadata.is_dir() => continue,
-                Ok(_) => {
-                    return Err(TrailError::Busy(format!(
-                        "{} is not a directory: move it away, or record in a separate repository",
-                        dir.display()
-                    )));
-                }
-                Err(_) => {}
-            }
-            match self.disk.create_dir(&dir) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(error).doing("create", &dir);
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn stat(&self, path: &str) -> Result<Stat, TrailError> {
-        let path = self.tree.root.join(path);
-        let metadata =
-            gix::index::fs::Metadata::from_path_no_follow(&path).doing("look at", &path)?;
-        Ok(Stat::from_fs(&metadata).unwrap_or_default())
     }
 
     fn write_index(&mut self) -> Result<(), TrailError> {
@@ -386,7 +337,7 @@ impl LockedWorkTree<'_> {
             },
             skip_hash: false,
         };
-        let index_path = self.tree.git_dir.join("index");
+        let index_path = self.index_path();
         // The state rather than the file, so that the checksum is computed here, with the processor's instructions.
         let index: &gix::index::State = &self.index;
         index

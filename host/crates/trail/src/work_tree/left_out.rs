@@ -1,43 +1,44 @@
 //! Entries that are recorded and in the index, but whose files cannot be written to the work tree now: it is read-only,
-//! belongs to another user, or is absent.
+//! belongs to another user, or is absent, or its disk is full.
 //!
 //! The index marks them with git's own flag for such files (`skip-worktree`), so that `git status` is clean and `git
-//! commit -a` does not remove them. Each later record tries to write the files, and then removes the flag. Where a
-//! person leaves files out (`core.sparseCheckout`), the flag is theirs.
+//! commit -a` does not remove them. Each later record tries to write the files, and then removes the flag. Where
+//! `core.sparseCheckout` is set, a person chose these files, and the flag stays.
 
 use std::io;
 use std::path::PathBuf;
 
 use gix::bstr::ByteSlice as _;
-use gix::index::entry::{Flags, Stat};
+use gix::index::entry::{Flags, Mode, Stage};
 use gix::objs::Kind;
 
 use crate::Trail;
 use crate::error::TrailError;
+use crate::place::layout;
 use crate::place::work_trees::WorkTree;
-use crate::work_tree::checkout::{self, CheckoutFile, LockedWorkTree, Written};
+use crate::work_tree::checkout::{self, CheckoutFile, LockedWorkTree};
 
 /// The flags of an entry that is left out.
 pub(super) const FLAGS: Flags = Flags::SKIP_WORKTREE.union(Flags::EXTENDED);
 
-/// Why files are left out.
+/// Why a file cannot be written now.
 #[derive(Debug)]
-pub(super) enum WhyLeftOut {
+pub(super) enum WriteRefusal {
     /// The work tree is absent.
     Absent,
     /// The system refuses.
     Denied(TrailError),
 }
 
-impl WhyLeftOut {
-    /// Accepts an error that stays until an operator changes permissions or mounts. Others, such as a full disk, may
-    /// pass at any moment, and the trail waits for that.
-    pub(super) fn unless_other(error: TrailError) -> Result<Written, TrailError> {
+impl WriteRefusal {
+    /// Turns an error that lasts until an operator changes permissions or mounts into a refusal. Other errors, such as a
+    /// full disk, can end at any moment, so the trail waits.
+    pub(super) fn accept_lasting(error: TrailError) -> Result<WriteRefusal, TrailError> {
         match error {
             TrailError::Io {
                 kind: io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem,
                 ..
-            } => Ok(Written::Refused(WhyLeftOut::Denied(error))),
+            } => Ok(WriteRefusal::Denied(error)),
             _ => Err(error),
         }
     }
@@ -46,12 +47,12 @@ impl WhyLeftOut {
     pub(super) fn warning(&self, tree: &WorkTree) -> String {
         let root = tree.root.display();
         match self {
-            WhyLeftOut::Absent => format!(
+            WriteRefusal::Absent => format!(
                 "entries are recorded, but the work tree {root}, which has their branch checked out, is absent: once it is \
-                 back, the next record writes its files; if it is gone for good, run {}",
-                tree.forget_command()
+                 back, the next record writes its files; if it is gone for good, {}",
+                tree.forget_remedy()
             ),
-            WhyLeftOut::Denied(error) => format!(
+            WriteRefusal::Denied(error) => format!(
                 "entries are recorded, but their files are left out of the work tree {root}: {error}; once it can be \
                  written, the next record writes them"
             ),
@@ -59,81 +60,107 @@ impl WhyLeftOut {
     }
 }
 
+/// Files of entries that could not be written to a work tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOutFiles {
+    /// The work tree.
+    pub root: PathBuf,
+    /// The number of files.
+    pub count: usize,
+    /// What the operator does about it, in words.
+    pub remedy: String,
+}
+
 impl Trail {
-    /// The work tree in which files of entries are left out because they could not be written, and how many; `None` if
-    /// there are none.
+    /// The files of entries that are left out of the work tree because they could not be written; `None` if there are
+    /// none.
     ///
     /// # Errors
     ///
-    /// [`TrailError::Unreadable`] if git would not read an index either.
-    pub fn left_out(&self) -> Result<Option<(PathBuf, usize)>, TrailError> {
+    /// [`TrailError::Unreadable`] if git would not read an index or its configuration either.
+    pub fn left_out(&self) -> Result<Option<LeftOutFiles>, TrailError> {
         let repository = &self.shared().repository;
         let reference = &self.shared().identity.reference;
         for tree in repository.work_trees()? {
-            if repository.has_sparse_checkout() || !repository.has_checked_out(&tree, reference)? {
+            if !repository.has_checked_out(&tree, reference)? {
                 continue;
             }
             let index = checkout::read_index(&tree.git_dir.join("index"), repository)?;
-            let entries = index.prefixed_entries(".audit/tasks/".into());
-            let entries = entries.unwrap_or_default().iter();
-            let count = entries.filter(|entry| entry.flags.contains(Flags::SKIP_WORKTREE));
-            let count = count.count();
-            if count > 0 {
-                return Ok(Some((tree.root, count)));
+            let count = places(&index).len();
+            if count == 0 || repository.has_sparse_checkout(&tree.git_dir)? {
+                continue;
             }
+            let remedy = if tree.is_absent {
+                format!(
+                    "mount it, or {} if it is gone for good",
+                    tree.forget_remedy()
+                )
+            } else {
+                "make it writable, and the next record writes every missing file".to_owned()
+            };
+            return Ok(Some(LeftOutFiles {
+                root: tree.root,
+                count,
+                remedy,
+            }));
         }
         Ok(None)
     }
 }
 
+/// The places of entries in the index that are left out. An attacker may have written the index: other paths, links and
+/// submodules do not count.
+fn places(index: &gix::index::File) -> Vec<usize> {
+    let range = index.prefixed_entries_range(".audit/tasks/".into());
+    let is_left_out = |at: &usize| {
+        let entry = &index.entries()[*at];
+        entry.flags.contains(Flags::SKIP_WORKTREE)
+            && entry.mode == Mode::FILE
+            && entry.stage() == Stage::Unconflicted
+            && entry.path(index).to_str().is_ok_and(layout::is_entry_path)
+    };
+    range.unwrap_or_default().filter(is_left_out).collect()
+}
+
 impl LockedWorkTree<'_> {
     /// Writes the files of entries that were left out earlier. Returns whether the index has changed.
-    pub(super) fn write_left_out(
-        &mut self,
-        created: &mut Vec<PathBuf>,
-        left_out: &mut Option<WhyLeftOut>,
-    ) -> Result<bool, TrailError> {
-        let range = self.index.prefixed_entries_range(".audit/tasks/".into());
+    pub(super) fn write_left_out(&mut self) -> bool {
+        let places = places(&self.index);
+        if self.tree.is_absent || places.is_empty() {
+            return false;
+        }
+        // A person can set it in any work tree at any moment.
+        match self.repository.has_sparse_checkout(&self.tree.git_dir) {
+            Ok(false) => {}
+            Ok(true) => return false,
+            Err(error) => {
+                self.files.note_error(error);
+                return false;
+            }
+        }
         let mut changed = false;
-        for at in range.unwrap_or_default() {
+        for at in places {
             let entry = &self.index.entries()[at];
-            if !entry.flags.contains(Flags::SKIP_WORKTREE) {
-                continue;
-            }
-            if self.repository.has_sparse_checkout() {
-                break;
-            }
-            let Ok(path) = entry.path(&self.index).to_str().map(str::to_owned) else {
+            let (path, blob) = (entry.path(&self.index).to_string(), entry.id);
+            // The index may name an object that is not here.
+            let Ok(contents) = self.repository.object(Kind::Blob, &blob) else {
                 continue;
             };
-            let blob = entry.id;
             let file = CheckoutFile {
                 path,
                 blob,
-                contents: self.repository.object(Kind::Blob, &blob)?.into(),
+                contents: contents.into(),
             };
-            let stat = match self.write_file(&file, true)? {
-                // The others would be refused too.
-                Written::Refused(why) => {
-                    *left_out = Some(why);
-                    break;
-                }
-                Written::Kept => Stat::default(),
-                Written::Same => self.stat(&file.path)?,
-                Written::Created => {
-                    created.push(self.tree.root.join(&file.path));
-                    self.stat(&file.path)?
-                }
+            // The others would fail too.
+            let Some(stat) = self.write_file(&file, true) else {
+                break;
             };
             let entry = &mut self.index.entries_mut()[at];
             entry.stat = stat;
-            entry.flags.remove(Flags::SKIP_WORKTREE);
-            if !entry.flags.contains(Flags::INTENT_TO_ADD) {
-                entry.flags.remove(Flags::EXTENDED);
-            }
+            entry.flags.remove(FLAGS);
             changed = true;
         }
-        Ok(changed)
+        changed
     }
 
     /// Marks an entry that the index has as left out. Returns whether the index has changed.

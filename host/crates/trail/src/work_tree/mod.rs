@@ -3,4 +3,5 @@
 pub(crate) mod attributes;
 mod checked_out;
 pub(crate) mod checkout;
-mod left_out;
+mod files;
+pub(crate) mod left_out;

@@ -14,6 +14,7 @@ use crate::error::{IoContext, TrailError};
 use crate::message;
 use crate::place::state::Mark;
 use crate::read::history;
+use crate::read::tree_files;
 use crate::work_tree::checkout::{self, CheckoutFile};
 use crate::write::flush::Flusher;
 use crate::write::lock::{remove_leftover, same_file};
@@ -123,7 +124,7 @@ impl Flusher<'_> {
     fn all_entries(&self, tip: ObjectId) -> Result<Vec<CheckoutFile>, TrailError> {
         let tree = self.repository.commit(&tip)?.tree;
         let mut entries = Vec::new();
-        for (path, blob) in history::entries_of_tree(self.repository, tree)? {
+        for (path, blob) in tree_files::entries_of_tree(self.repository, tree)? {
             entries.push(self.checkout_file(path, blob)?);
         }
         Ok(entries)

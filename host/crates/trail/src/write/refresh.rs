@@ -8,7 +8,7 @@ use crate::error::TrailError;
 use crate::message;
 use crate::place::repository::Repository;
 use crate::place::state::Mark;
-use crate::read::history;
+use crate::read::tree_files;
 use crate::read::view::View;
 use crate::setup::locate;
 use crate::write::writer::Writer;
@@ -35,7 +35,7 @@ impl Writer<'_> {
             if identity.is_none() {
                 self.flusher().sync_repository()?;
             }
-            // Without a mark, this may have been cut short.
+            // No receipt was given here yet, so a crash may have interrupted this: do it again.
             if identity.is_none() || acknowledged.is_none() {
                 shared.write_entry_attributes();
             } else {
@@ -176,7 +176,7 @@ impl ForeignCommits {
         {
             let before = repository.commit(&base)?.tree;
             let after = repository.commit(&newest)?.tree;
-            if !history::keeps_entries(repository, before, after)? {
+            if !tree_files::keeps_entries(repository, before, after)? {
                 self.altered = Some((newest, base));
             }
         }

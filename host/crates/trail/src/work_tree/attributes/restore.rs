@@ -18,6 +18,7 @@ use gix::objs::Kind;
 use crate::disk::{self, Disk};
 use crate::error::{IoContext, TrailError};
 use crate::objects::object;
+use crate::place::layout;
 use crate::place::repository::Repository;
 use crate::place::state::StateDir;
 use crate::work_tree::checkout::{self, LockedWorkTree};
@@ -67,12 +68,14 @@ impl LockedWorkTree<'_> {
         for at in range {
             let entry = &self.index.entries()[at];
             let (id, stat) = (entry.id, entry.stat);
-            let is_checked_out = entry.mode == Mode::FILE
-                && entry.stage() == Stage::Unconflicted
-                && !entry.flags.contains(Flags::SKIP_WORKTREE);
             let Ok(name) = entry.path(&self.index).to_str() else {
                 continue;
             };
+            // An attacker may have written the index.
+            let is_checked_out = entry.mode == Mode::FILE
+                && entry.stage() == Stage::Unconflicted
+                && !entry.flags.contains(Flags::SKIP_WORKTREE)
+                && layout::is_entry_path(name);
             let path = self.tree.root.join(name);
             if is_checked_out && self.restore_file(repository, &path, id, &stat)? {
                 let restored = self.stat(name)?;
