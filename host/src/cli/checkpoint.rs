@@ -37,7 +37,7 @@ pub struct Args {
     /// Keep earlier checkpoints in the file too
     #[arg(long)]
     append: bool,
-    /// Have this witness cosign it (C2SP tlog-witness): http://HOST[:PORT][/PATH]; can be repeated
+    /// Have this witness cosign it (C2SP tlog-witness): http://HOST/PATH; can be repeated
     #[arg(long, value_name = "URL", requires = "witness_keys")]
     witness: Vec<Witness>,
     /// The witnesses' keys, one name+id+base64 per line

@@ -30,15 +30,15 @@ pub struct Entry {
     pub status: String,
     /// The id of the plan that the task belongs to.
     pub plan_id: Option<String>,
-    /// The purpose of the task: `metadata.intent` if it is a string, otherwise the plan's id. At most [`MAX_NAME`]
+    /// The purpose of the task: `metadata.intent` if it is a string, otherwise the plan's id. At most 255
     /// characters.
     pub intent: Option<String>,
     /// The pool of agents that the task was dispatched to.
     pub agent_pool: Option<String>,
     /// The agent that the task was dispatched to.
     pub agent_id: Option<String>,
-    /// The services that the task touched, without duplicates and sorted by name. At most [`MAX_SERVICES`], each with
-    /// at most [`MAX_NAME`] characters.
+    /// The services that the task touched, without duplicates and sorted by name. At most 1000, each with
+    /// at most 255 characters.
     pub services: Vec<String>,
     /// The time of recording: the entry's `timestamp`.
     pub recorded_at: Timestamp,

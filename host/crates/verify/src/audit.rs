@@ -48,7 +48,7 @@ pub struct Options<'a> {
     pub witness_keys: Option<PathBuf>,
     /// How many witnesses must have cosigned the newest checkpoint; one by default.
     pub witness_quorum: Option<usize>,
-    /// The expected trail: the last part of its origin, as [`trail_named`] parses it.
+    /// The expected trail: the last part of its origin, as `trail_named` parses it.
     pub trail: Option<String>,
     /// The claims that must be shown, even if nothing is given to show them with.
     pub require: Require,

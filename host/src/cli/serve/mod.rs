@@ -72,7 +72,7 @@ pub struct Args {
     /// The key that signs checkpoints
     #[arg(long, value_name = "FILE")]
     checkpoint_key: Option<PathBuf>,
-    /// Have this witness cosign them (C2SP tlog-witness): http://HOST[:PORT][/PATH]; may be given more than once
+    /// Have this witness cosign them (C2SP tlog-witness): http://HOST/PATH; may be given more than once
     #[arg(long, value_name = "URL", requires = "checkpoint_witness_keys")]
     checkpoint_witness: Vec<Witness>,
     /// The keys of witnesses, name+id+base64, one a line

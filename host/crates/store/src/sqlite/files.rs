@@ -103,7 +103,7 @@ impl DatabaseFiles {
 /// Whether the log contains everything that SQLite expects in it. A log that was checkpointed into the database is
 /// short but complete.
 ///
-/// https://sqlite.org/fileformat2.html#the_write_ahead_log
+/// <https://sqlite.org/fileformat2.html#the_write_ahead_log>
 fn is_whole(connection: &Connection, length: u64) -> rusqlite::Result<bool> {
     const HEADER: u64 = 32;
     const FRAME_HEADER: u64 = 24;
