@@ -281,6 +281,17 @@ fn an_event_must_be_one_of_version_1_and_foreign_data_is_no_reason_to_send_it_ag
         let answer = host.send(path, &[EVENT], bad.to_string().as_bytes());
         assert_eq!(answer.status, 400, "{member}: {answer:?}");
     }
+    let twice = [
+        JSON,
+        "ce-specversion: 1.0",
+        "ce-id: 1",
+        "ce-source: /x",
+        "ce-type: chiffon.audit.outcome.v1",
+        "ce-type: com.example.other",
+    ];
+    let answer = host.send(path, &twice, br#"{"task_id":"a","status":"failed"}"#);
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert!(answer.body.contains("ce-type"), "{answer:?}");
     let mut encoded = good.clone();
     encoded.as_object_mut().unwrap().remove("data");
     encoded["data_base64"] = json!("eyJ0YXNrX2lkIjoiYiIsInN0YXR1cyI6ImZhaWxlZCJ9");

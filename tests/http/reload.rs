@@ -230,3 +230,43 @@ fn sighup_changes_what_documents_and_followers_are_held_to() {
     assert_eq!(long("c"), 422);
     assert_eq!(follow(&host).1, 503);
 }
+
+#[test]
+fn a_file_that_would_block_fails_the_reload_and_nothing_else() {
+    let (host, _, tokens, log) = with_tokens("");
+    std::fs::remove_file(&tokens).unwrap();
+    let fifo = Command::new("mkfifo").arg(&tokens).status().unwrap();
+    assert!(fifo.success());
+    reload(&host, &log, &["the reload failed", "it is not a file"]);
+    assert_eq!(report(&host, "first-0123456789ab", "a"), 202);
+    // It can be reloaded again.
+    std::fs::remove_file(&tokens).unwrap();
+    std::fs::write(&tokens, "write second-0123456789ab\n").unwrap();
+    reload(&host, &log, &["were reloaded"]);
+    assert_eq!(report(&host, "second-0123456789ab", "b"), 202);
+}
+
+#[test]
+fn a_service_with_tokens_does_not_become_one_without_at_sighup() {
+    let dir = crate::support::temporary();
+    let home = dir.path().join("home/.config/chiffon-audit");
+    std::fs::create_dir_all(&home).unwrap();
+    let (config, tokens) = (home.join("config.toml"), dir.path().join("tokens"));
+    std::fs::write(&tokens, "write first-0123456789ab\n").unwrap();
+    std::fs::write(&config, format!("tokens_file = {tokens:?}\n")).unwrap();
+    let init = program(dir.path(), &["init", "--bare", "audit.git"]).output();
+    assert!(init.unwrap().status.success());
+    let log = dir.path().join("log");
+    let stderr = std::fs::File::create(&log).unwrap();
+    let served = Served::start_with(dir.path(), &["--log", "info"], &[], stderr.into());
+    let host = Host { dir, served };
+    assert_eq!(report(&host, "first-0123456789ab", "a"), 202);
+    std::fs::write(&config, "").unwrap();
+    reload(
+        &host,
+        &log,
+        &["the reload failed", "name no tokens any more"],
+    );
+    assert_eq!(report(&host, "none-0123456789abc", "b"), 401);
+    assert_eq!(report(&host, "first-0123456789ab", "c"), 202);
+}

@@ -1,6 +1,7 @@
 //! The table of exit codes. Scripts rely on it: it is public, like the JSON.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::failure::{Failure, Result};
@@ -43,6 +44,33 @@ pub enum Exit {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
+
+/// Reads a text file that the service reads again: never a pipe or a device, which could make it wait for ever.
+///
+/// # Errors
+///
+/// What [`cannot_read`] says, also if it is not a regular file or larger than 16 MiB.
+pub fn read_file(what: &str, path: &Path) -> Result<String> {
+    const MAX_BYTES: u64 = 16 << 20;
+    let read = || {
+        let metadata = path.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is not a file"));
+        }
+        let mut text = String::new();
+        let read = File::open(path)?
+            .take(MAX_BYTES + 1)
+            .read_to_string(&mut text)?;
+        match read as u64 > MAX_BYTES {
+            true => Err(io::Error::other("it is larger than 16 MiB")),
+            false => Ok(text),
+        }
+    };
+    read().map_err(|error| cannot_read(what, path, error))
+}
 
 /// The error for a named file that cannot be read. It is a usage error if the file does not exist.
 pub fn cannot_read(what: &str, path: &Path, error: io::Error) -> Failure {

@@ -163,7 +163,12 @@ pub fn delivery<'a>(
 pub fn load(path: &Path) -> Result<Map> {
     let text =
         std::fs::read_to_string(path).map_err(|error| cannot_read("the map", path, error))?;
-    Ok(Map::parse(&text).map_err(|error| UsageError(format!("{}: {error}", path.display())))?)
+    parsed(path, &text)
+}
+
+/// The map that a file's text describes.
+pub fn parsed(path: &Path, text: &str) -> Result<Map> {
+    Ok(Map::parse(text).map_err(|error| UsageError(format!("{}: {error}", path.display())))?)
 }
 
 /// The map of this program with this name.

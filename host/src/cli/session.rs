@@ -384,6 +384,15 @@ fn compiler(on_slow: Option<SlowCompileNotice>) -> Compiler {
 
 fn load_policy(settings: &Settings, engine: &Engine) -> Result<Policy> {
     match &settings.policy_file {
+        // The service reads it again, and a pipe could make it wait for ever.
+        Some(path)
+            if path
+                .metadata()
+                .is_ok_and(|it| !it.is_file() && !it.is_dir()) =>
+        {
+            let path = path.display();
+            Err(UsageError(format!("the policy {path} is not a file")).into())
+        }
         Some(path) => Source::from(path.clone().into_os_string()).load(engine),
         None => Ok(Policy::builtin(engine)?),
     }

@@ -209,7 +209,9 @@ impl TrailError {
                 io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
                     Cause::ReadOnly
                 }
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Cause::DiskFull,
+                io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::FileTooLarge => Cause::DiskFull,
                 _ => Cause::Io,
             },
             TrailError::NoThread { .. } => Cause::Io,

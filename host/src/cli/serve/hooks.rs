@@ -8,8 +8,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::cli::exit::{UsageError, cannot_read};
-use crate::cli::intake::{check_statuses, load, named};
+use crate::cli::exit::{UsageError, read_file};
+use crate::cli::intake::{check_statuses, named, parsed};
 use crate::config::{HookScheme, HookSettings, Settings};
 use crate::http::{Hook, Scheme};
 
@@ -25,15 +25,14 @@ fn hook(name: &str, given: &HookSettings, settings: &Settings) -> Result<Hook> {
     let map = match given.map.as_deref() {
         None => None,
         Some(path) if path.contains(['.', '/']) => {
-            let map = load(Path::new(path))?;
+            let map = parsed(Path::new(path), &read_file("the map", Path::new(path))?)?;
             check_statuses(&map, path, settings)?;
             Some(Arc::new(map))
         }
         Some(map) => Some(Arc::new(named(map)?)),
     };
     let path = &given.secret_file;
-    let text =
-        std::fs::read_to_string(path).map_err(|error| cannot_read("the secret", path, error))?;
+    let text = read_file("the secret", path)?;
     let secrets = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let secrets: Option<Vec<Vec<u8>>> = secrets
         .map(|secret| decoded(given.scheme, secret))

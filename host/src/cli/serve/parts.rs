@@ -1,6 +1,5 @@
 //! Assembles the service's parts: the trail, the policy and how to load another, tokens, the address, the store.
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use super::hooks::hooks;
 use super::proving::proving;
 use super::reload::Reload;
 use crate::checkpoint::Witnesses;
-use crate::cli::exit::{UsageError, cannot_read};
+use crate::cli::exit::{UsageError, read_file};
 use crate::cli::failure::failure;
 use crate::cli::intake::{delivery, door};
 use crate::cli::overdue::deadlines;
@@ -288,7 +287,7 @@ pub fn tokens(settings: &Settings, notes: &mut Vec<String>) -> Result<Tokens> {
                     file.display()
                 ));
             }
-            fs::read_to_string(file).map_err(|error| cannot_read("the tokens", file, error))?
+            read_file("the tokens", file)?
         }
         (None, Some(tokens)) => tokens.0.clone(),
         (None, None) => return Ok(Tokens::default()),

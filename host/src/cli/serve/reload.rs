@@ -1,9 +1,10 @@
 //! SIGHUP: reads settings, tokens and policy again. Either all are valid and take effect, or nothing changes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::parts::{self, DRAIN};
+use crate::cli::exit::UsageError;
 use crate::cli::intake::delivery;
 use crate::cli::overdue::deadlines;
 use crate::cli::session::{Session, outcome_limits};
@@ -85,7 +86,7 @@ impl Reload {
 
     /// Reads everything again, and logs the result.
     pub async fn reload(&mut self, orchestrator: &Orchestrator, gate: &Gate) {
-        let read = match self.read(gate) {
+        let read = match self.read(gate).await {
             Ok(read) => read,
             Err(error) => {
                 tracing::error!(
@@ -140,33 +141,52 @@ impl Reload {
     }
 
     /// Reads everything and checks all that can be checked before it takes effect.
-    fn read(&self, gate: &Gate) -> Result<ReloadedSettings> {
-        let file = repository_file(&self.directory);
-        let settings = Settings::load(self.flags.clone(), &self.environment, file.as_deref())?;
-        let mut notes = Vec::new();
-        let tokens = parts::tokens(&settings, &mut notes)?;
-        gate.suffices(&tokens)?;
-        // Settings that take effect later must be valid too: the next start may be in the middle of the night.
-        if let Some(url) = &settings.store {
-            StoreUrl::parse(&url.0)?;
+    async fn read(&self, gate: &Gate) -> Result<ReloadedSettings> {
+        let (flags, environment) = (self.flags.clone(), self.environment.clone());
+        let directory = self.directory.clone();
+        // A file system that does not answer must not keep the service from its other work.
+        let reading = tokio::task::spawn_blocking(move || read(flags, &environment, &directory));
+        let read = reading.await.map_err(Failure::new)??;
+        let had_tokens = self.last.tokens.is_some() || self.last.tokens_file.is_some();
+        if had_tokens && read.tokens.is_empty() {
+            return Err(UsageError(
+                "the settings name no tokens any more, so anyone could report: the service continues without tokens only after a \
+                 restart"
+                    .into(),
+            )
+            .into());
         }
-        for listen in [&settings.serve_listen, &settings.service.admin_listen]
-            .into_iter()
-            .flatten()
-        {
-            listen.parse::<Listen>().map_err(Failure::new)?;
-        }
-        let documents = outcome_limits(&settings)?;
-        let limits = parts::service_limits(&settings, &documents)?;
-        Ok(ReloadedSettings {
-            delivery: delivery(&settings, parts::maps_of_hooks(&limits))?,
-            limits,
-            documents,
-            settings,
-            tokens,
-            notes,
-        })
+        gate.suffices(&read.tokens)?;
+        Ok(read)
     }
+}
+
+/// Reads everything from files, and checks each by itself.
+fn read(flags: Settings, environment: &Environment, directory: &Path) -> Result<ReloadedSettings> {
+    let file = repository_file(directory);
+    let settings = Settings::load(flags, environment, file.as_deref())?;
+    let mut notes = Vec::new();
+    let tokens = parts::tokens(&settings, &mut notes)?;
+    // Settings that take effect later must be valid too: the next start may be in the middle of the night.
+    if let Some(url) = &settings.store {
+        StoreUrl::parse(&url.0)?;
+    }
+    for listen in [&settings.serve_listen, &settings.service.admin_listen]
+        .into_iter()
+        .flatten()
+    {
+        listen.parse::<Listen>().map_err(Failure::new)?;
+    }
+    let documents = outcome_limits(&settings)?;
+    let limits = parts::service_limits(&settings, &documents)?;
+    Ok(ReloadedSettings {
+        delivery: delivery(&settings, parts::maps_of_hooks(&limits))?,
+        limits,
+        documents,
+        settings,
+        tokens,
+        notes,
+    })
 }
 
 #[cfg(test)]

@@ -190,7 +190,10 @@ impl ServiceRun {
             tokio::select! {
                 signal = signals.next() => match signal {
                     Some(stop) => break stop,
-                    None => settings.reload(&orchestrator, &gate).await,
+                    None => tokio::select! {
+                        () = settings.reload(&orchestrator, &gate) => {}
+                        stop = signals.end() => break stop,
+                    },
                 },
                 // It ends only on request.
                 ended = &mut answering => {

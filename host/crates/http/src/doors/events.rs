@@ -138,6 +138,9 @@ fn structured(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, Problem> {
     let mut event = Object::new();
     for (name, value) in headers {
         if let Some(name) = name.as_str().strip_prefix("ce-") {
+            if event.get(name).is_some() {
+                return Err(malformed(&format!("the header `ce-{name}` is given twice")));
+            }
             let value = value.to_str().ok().and_then(decoded);
             let value = value.ok_or_else(|| malformed("an attribute of the event is not text"))?;
             event.text(name, &value);

@@ -152,7 +152,7 @@ impl RecordMap {
             return Err(missing(builder, "status", state));
         };
         let meaning = words.meaning(&word);
-        let meaning = meaning.map_err(|message| Violation::new(builder.place.clone(), message))?;
+        let meaning = meaning.map_err(|message| builder.refused(state, message))?;
         if *meaning == Meaning::NotTerminal {
             return Ok(ItemKind::NotTerminal { word });
         }
@@ -273,12 +273,12 @@ impl RecordMap {
             Some(expression) => builder.text("/metadata/attempt", expression)?,
             None => None,
         };
-        let number: Option<u64> = match number {
-            Some(text) => Some(text.parse().map_err(|_| {
+        let number: Option<u64> = match (number, &self.attempt) {
+            (Some(text), Some(expression)) => Some(text.parse().map_err(|_| {
                 let message = "the attempt must be a whole number, and not negative";
-                Violation::new(builder.place.clone(), message)
+                builder.refused(expression, message)
             })?),
-            None => None,
+            _ => None,
         };
         let encoded = |original: &str, attempt| {
             ids::encode(source, original, attempt).map_err(|rule| {

@@ -27,7 +27,7 @@ impl Builder<'_, '_, '_> {
         expression: &Expression,
     ) -> Result<Option<String>, Violation> {
         let found = expression.value(&self.record);
-        let found = found.map_err(|message| self.wrong(field, &message))?;
+        let found = found.map_err(|message| self.wrong(field, expression, &message))?;
         self.origins_of(field, expression);
         Ok(found.map(|found| {
             let value = found.json.into_owned();
@@ -47,7 +47,7 @@ impl Builder<'_, '_, '_> {
         expression: &Expression,
     ) -> Result<Option<String>, Violation> {
         let found = expression.value(&self.record);
-        let found = found.map_err(|message| self.wrong(field, &message))?;
+        let found = found.map_err(|message| self.wrong(field, expression, &message))?;
         self.scalar(field, expression, found)
     }
 
@@ -58,7 +58,7 @@ impl Builder<'_, '_, '_> {
         expression: &Expression,
     ) -> Result<Option<String>, Violation> {
         let found = expression.id(&self.record);
-        let found = found.map_err(|message| self.wrong(field, &message))?;
+        let found = found.map_err(|message| self.wrong(field, expression, &message))?;
         self.scalar(field, expression, found)
     }
 
@@ -73,6 +73,7 @@ impl Builder<'_, '_, '_> {
         let Some(text) = found.text() else {
             return Err(self.wrong(
                 field,
+                expression,
                 &format!("{} must be a string, not an array or object", found.from),
             ));
         };
@@ -100,7 +101,7 @@ impl Builder<'_, '_, '_> {
                 }
             } else {
                 let found = expression.values(&self.record);
-                let found = found.map_err(|message| self.wrong(field, &message))?;
+                let found = found.map_err(|message| self.wrong(field, expression, &message))?;
                 for found in found {
                     texts_of(&found.json, &mut texts);
                 }
@@ -168,8 +169,21 @@ impl Builder<'_, '_, '_> {
         }
     }
 
-    fn wrong(&self, field: &str, message: &str) -> Violation {
-        Violation::new(self.place.clone(), format!("{}: {message}", &field[1..]))
+    fn wrong(&self, field: &str, expression: &Expression, message: &str) -> Violation {
+        self.refused(expression, format!("{}: {message}", &field[1..]))
+    }
+
+    /// A violation at the value that an expression reads: the first that is there.
+    pub(super) fn refused(&self, expression: &Expression, message: impl Into<String>) -> Violation {
+        let mut at = None;
+        expression.pointers(&mut |pointer| {
+            if at.is_none() && !pointer.is_of_document() {
+                let found = pointer.all(&self.record.source).into_iter().next();
+                at = found.map(|found| found.place);
+            }
+        });
+        let at = at.unwrap_or_default();
+        Violation::new(format!("{}{at}", self.place), message)
     }
 }
 
