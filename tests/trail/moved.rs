@@ -1,5 +1,7 @@
 //! A ref that other programs moved: continued if the history continues, otherwise blocked with both commits named.
 
+use chiffon_audit_cli::verify;
+
 use super::*;
 
 fn rolled_back(result: Result<CommittedEntry, TrailError>) -> String {
@@ -85,6 +87,59 @@ fn an_open_trail_notices_too_and_continues_after_the_acceptance() {
     record(&trail, "c", 4).unwrap();
     drop(trail);
     check(&repo, &["a", "b", "c"]);
+}
+
+/// A clone that has another commit pulls the trail by a merge, and the trail's branch is moved to that merge.
+fn merged_the_wrong_way_round() -> (Repo, String) {
+    let repo = checkout();
+    record_at(&repo.path, "a", 0).unwrap();
+    let clone = repo.path.with_file_name("clone");
+    git(
+        repo.path.parent().unwrap(),
+        &["clone", "-q", "repo", "clone"],
+    );
+    record_at(&repo.path, "b", 1).unwrap();
+    let trail = repo.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    git(&clone, &["commit", "-q", "--allow-empty", "-m", "work"]);
+    git(&clone, &["pull", "-q", "--no-rebase", "--no-edit"]);
+    repo.git(&["pull", "-q", "--ff-only", clone.to_str().unwrap(), "main"]);
+    (repo, trail)
+}
+
+#[test]
+fn a_branch_that_was_merged_the_wrong_way_round_loses_nothing() {
+    for commits_after in 0..2 {
+        let (repo, trail) = merged_the_wrong_way_round();
+        for _ in 0..commits_after {
+            repo.git(&["commit", "-q", "--allow-empty", "-m", "more"]);
+        }
+        let tip = repo.git(&["rev-parse", "HEAD"]).trim().to_owned();
+        let reason = rolled_back(record_at(&repo.path, "b", 2));
+        assert!(
+            reason
+                .starts_with("blocked: the branch was merged the wrong way round: refs/heads/main"),
+            "{reason}"
+        );
+        assert!(!reason.contains("accept-tip"), "{reason}");
+        let accepted = Trail::init(&repo.path, accepting(&tip)).map(drop);
+        assert_eq!(refusal(accepted), reason);
+        for command in [
+            format!("reset --keep {trail}"),
+            format!("merge --no-ff --no-edit {tip}"),
+        ] {
+            assert!(reason.contains(&format!("`git {command}`")), "{reason}");
+            repo.git(&command.split(' ').collect::<Vec<_>>());
+        }
+        record_at(&repo.path, "c", 3).unwrap();
+        check(&repo, &["a", "b", "c"]);
+        repo.git(&["merge-base", "--is-ancestor", &tip, "HEAD"]);
+        let report = verify::verify(&repo.path, &verify::Options::default()).unwrap();
+        // The commits of these tests name no real policy, which is another claim.
+        for id in ["append-only", "one-entry", "once", "hidden"] {
+            let claim = report.claims.iter().find(|claim| claim.id == id).unwrap();
+            assert_eq!(claim.verdict, verify::Verdict::Holds, "{claim:?}");
+        }
+    }
 }
 
 #[test]

@@ -314,7 +314,7 @@ fn a_human_merge_and_a_fast_forward_carry_the_trail_on() {
 }
 
 #[test]
-fn entries_that_come_by_pull_count_as_recorded() {
+fn entries_that_come_by_pull_are_kept() {
     let repo = checkout();
     record_at(&repo.path, "a", 0).unwrap();
     let clone = repo.path.with_file_name("clone");
@@ -340,6 +340,32 @@ fn entries_that_come_by_pull_count_as_recorded() {
     assert_eq!(repo.git(&["status", "--porcelain"]), "");
     let names = repo.git(&["ls-tree", "-r", "--name-only", "HEAD", ".audit"]);
     assert_eq!(names.lines().count(), 4);
+}
+
+#[test]
+fn no_trail_starts_beside_a_name_that_some_systems_treat_as_its_own() {
+    for name in [".AUDIT/f", "AUDIT~1", ".audit."] {
+        let repo = checkout();
+        std::fs::create_dir_all(repo.path.join(name).parent().unwrap()).unwrap();
+        repo.commit_file(name, "x");
+        let first = name.split('/').next().unwrap();
+        let init = || Trail::init(&repo.path, init_options()).map(drop);
+        for refused in [record_at(&repo.path, "a", 0).map(drop), init()] {
+            let reason = refusal(refused);
+            assert!(
+                reason.starts_with(&format!("`{first}` is where")),
+                "{reason}"
+            );
+        }
+        repo.git(&["rm", "-q", name]);
+        repo.git(&["commit", "-q", "-m", "moved away"]);
+        init().unwrap();
+        record_at(&repo.path, "a", 0).unwrap();
+        // The trail has begun: recording continues, and `verify` names what people add.
+        repo.commit_file("AUDIT~2", "x");
+        record_at(&repo.path, "b", 1).unwrap();
+        check(&repo, &["a", "b"]);
+    }
 }
 
 /// The repair does not put an entry back into the index that a person has removed with a commit.

@@ -295,6 +295,7 @@ fn a_tip_that_another_machine_made_in_the_future_is_unavailable() {
         committed(
             recorder(open(&repo.path).unwrap(), builtin(), &fast).record(&completed("ahead")),
         );
+        let tip = repo.git(&["rev-parse", "HEAD"]).trim().to_owned();
         let fresh =
             recorder(open(&repo.path).unwrap(), builtin(), &clock).record(&completed("fresh"));
         assert_eq!(
@@ -305,12 +306,52 @@ fn a_tip_that_another_machine_made_in_the_future_is_unavailable() {
         assert_eq!(
             fresh
                 .reason
-                .is_some_and(|reason| reason.contains("ahead of this machine's clock")),
+                .is_some_and(|reason| reason.contains(&format!("commit, {tip}, is "))
+                    && reason.contains("ahead of this machine's clock")),
             !accepted
         );
         drop(here);
         repo.fsck();
     }
+}
+
+#[test]
+fn an_entry_that_only_a_merge_brought_is_not_already_recorded() {
+    let repo = checkout();
+    let clock = Hands::at_now();
+    let record_in = |dir: &Path, id: &str| {
+        recorder(open(dir).unwrap(), builtin(), &clock).record(&completed(id))
+    };
+    committed(record_in(&repo.path, "a"));
+    let clone = repo.path.with_file_name("clone");
+    git(
+        repo.path.parent().unwrap(),
+        &["clone", "-q", "repo", "clone"],
+    );
+    committed(record_in(&repo.path, "b"));
+    committed(record_in(&clone, "c"));
+    let from = clone.to_str().unwrap();
+    repo.git(&["pull", "-q", "--no-rebase", "--no-edit", from, "main"]);
+    let answer = record_in(&repo.path, "b");
+    assert_eq!(answer.result, AnswerKind::AlreadyRecorded, "{answer:?}");
+    let answer = record_in(&repo.path, "c");
+    assert_eq!(answer.result, AnswerKind::Unavailable, "{answer:?}");
+    assert_eq!(answer.cause, Some(outcome::Cause::Elsewhere));
+    assert!(!answer.retry);
+    let reason = answer.reason.unwrap();
+    assert!(
+        reason.contains(".audit/tasks/c.json is in refs/heads/main, but no commit"),
+        "{reason}"
+    );
+    // Once its removal is accepted by name, it can be recorded.
+    repo.git(&["rm", "-q", ".audit/tasks/c.json"]);
+    repo.git(&["commit", "-q", "-m", "not recorded here"]);
+    let options = InitOptions {
+        accept_tip: Some(repo.git(&["rev-parse", "HEAD"]).trim().to_owned()),
+        ..init_options()
+    };
+    Trail::init(&repo.path, options).unwrap();
+    committed(record_in(&repo.path, "c"));
 }
 
 #[test]

@@ -204,6 +204,40 @@ fn an_entry_from_the_future_of_its_commit_is_named() {
     forge.only_broken("times", &id, "committed before");
 }
 
+/// An honest record whose entry was changed before it was committed.
+fn with_entry_changed(from: &str, to: &str) -> (Forge, String) {
+    let mut forge = Forge::trail();
+    let mut commit = forge.draft(&sharded("x"));
+    let Operation::Write { contents, .. } = commit.operations[0].clone() else {
+        unreachable!()
+    };
+    assert!(contents.contains(from), "{contents}");
+    commit.operations = vec![write(&sharded("x"), &contents.replacen(from, to, 1))];
+    let id = forge.add(&commit);
+    (forge, id)
+}
+
+#[test]
+fn an_entry_that_programs_read_in_different_ways_is_named() {
+    for status in [" ", "Completed", "completed\u{202e}", "\\u001b[2Kcompleted"] {
+        let (forge, id) = with_entry_changed("\"completed\"", &format!("\"{status}\""));
+        forge.broken("one-entry", Some(&id), "has a `status` that is not");
+    }
+    for number in ["1e999", "-1e999"] {
+        let (forge, id) = with_entry_changed("{", &format!("{{\"number\": {number},"));
+        forge.only_broken("one-entry", &id, "is not finite as a double");
+    }
+}
+
+#[test]
+fn a_member_that_differs_only_by_case_from_a_known_one_is_noted() {
+    let (forge, _) = with_entry_changed("{", "{\"Status\": \"failed\",");
+    let report = forge.holds();
+    let claim = report.claims.iter().find(|claim| claim.id == "one-entry");
+    let notes = &claim.unwrap().notes;
+    assert!(notes[0].contains("has the member `Status`"), "{notes:?}");
+}
+
 #[test]
 fn a_person_s_merge_that_takes_the_other_side_s_entries_is_named() {
     let mut forge = Forge::trail();

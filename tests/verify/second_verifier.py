@@ -32,6 +32,7 @@ RECORD = {
 OPTIONAL = {"Audit-Signature", "Audit-Outcome", "Audit-Reporter"}
 STAMP = re.compile(rb"([^<>\0\n]*[^<>\s][^<>\0\n]*) <([^<>\0\n]*[^<>\s][^<>\0\n]*)> (0|[1-9][0-9]{0,17}) \+0000")
 TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+STATUS = re.compile(r"[a-z0-9_-]{1,32}")
 SHOWN = re.compile(r"audit: begin trail|audit: task ([A-Za-z0-9][A-Za-z0-9._-]{0,127}) (\S+) at (\d{4}-\d\d-\d\dT[\d:]{8})(\.\d*)?Z")
 HIDDEN = ("Cc", "Cf", "Zl", "Zp")
 DEVICES = {"con", "prn", "aux", "nul"} | {name + digit for name in ("com", "lpt") for digit in "0123456789"}
@@ -197,7 +198,12 @@ def task_of(path):
 
 
 class Number(str):
-    """A number as it is written; what it is worth does not matter here, and it may be of any length."""
+    """A number as it is written, of any length. It must be finite as an IEEE 754 double."""
+
+    def __new__(cls, text):
+        if abs(float(text)) == float("inf"):
+            raise ValueError("a number that is not finite")
+        return super().__new__(cls, text)
 
 
 def unique(pairs):
@@ -249,7 +255,7 @@ def parse_entry(data):
         check_surrogates(entry)
         task, status, timestamp = entry["task_id"], entry["status"], entry["timestamp"]
         quoted = all(type(value) is str for value in (task, status, timestamp)) and text[0] in " \t\r\n{"
-        if not quoted or not status or not TIMESTAMP.fullmatch(timestamp):
+        if not quoted or not STATUS.fullmatch(status) or not TIMESTAMP.fullmatch(timestamp):
             raise ValueError("a member is not in form")
         seconds = seconds_of(timestamp)
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -2,7 +2,7 @@
 
 use crate::support::sweeps_are_whole;
 
-use super::forge::{Forge, feed, flat, git, sharded};
+use super::forge::{Forge, Operation, feed, flat, git, sharded, write};
 
 fn node(mode: &str, name: &str, id: &str) -> Vec<u8> {
     let id = (0..40)
@@ -95,7 +95,15 @@ fn malformed_trees_are_named() {
 
 #[test]
 fn a_name_that_shadows_the_trail_is_named() {
-    for name in [".AUDIT", ".au\u{200c}dit", ".audit."] {
+    for name in [
+        ".AUDIT",
+        ".au\u{200c}dit",
+        ".audit.",
+        "AUDIT~1",
+        "audit~4",
+        ".audit\\tasks\\x.json",
+        ".audit::$INDEX_ALLOCATION",
+    ] {
         let mut forge = Forge::trail();
         let root = git(&forge.path, &["ls-tree", "audit"]);
         let blob = forge.object("blob", b"x");
@@ -104,6 +112,38 @@ fn a_name_that_shadows_the_trail_is_named() {
         let commit = forge.by_person(Vec::new());
         let forged = forge.add_tree(String::from_utf8(tree).unwrap().trim(), &commit);
         forge.only_broken("hidden", &forged, "on some systems");
+    }
+}
+
+#[test]
+fn a_name_that_only_resembles_that_of_the_trail_holds() {
+    for name in ["AUDIT~5", "AUDIT~10", "audit", ".audit2", "docs.audit"] {
+        let mut forge = Forge::checkout();
+        forge.genesis();
+        forge.record(&flat("x"));
+        let commit = forge.by_person(vec![write(name, "x")]);
+        forge.add(&commit);
+        forge.holds();
+    }
+}
+
+#[test]
+fn a_name_that_was_there_before_the_trail_is_named_unless_it_was_removed() {
+    for removed in [false, true] {
+        let mut forge = Forge::checkout();
+        let commit = forge.by_person(vec![write(".AUDIT/f", "x")]);
+        forge.add(&commit);
+        if removed {
+            let commit = forge.by_person(vec![Operation::Delete(".AUDIT/f".to_owned())]);
+            forge.add(&commit);
+        }
+        forge.genesis();
+        let first = forge.record(&flat("x"));
+        forge.record(&flat("y"));
+        match removed {
+            true => drop(forge.holds()),
+            false => forge.only_broken("hidden", &first, "on some systems"),
+        }
     }
 }
 

@@ -118,8 +118,9 @@ impl CheckpointKey {
         if mode & 0o077 != 0 {
             return Err(unusable("can be read by others: `chmod 600` it"));
         }
-        let rest = text
-            .trim()
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let rest = line
             .strip_prefix(PRIVATE)
             .ok_or_else(|| unusable("holds no key of the form PRIVATE+KEY+name+id+base64"))?;
         let mut parts = rest.splitn(3, '+');

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use outcome::{Cause, Reporter, TaskOutcome, Violation};
 use policy::{LogLine, Recording};
-use trail::TrailError;
+use trail::{Trail, TrailError};
 
 /// The answer to one submission.
 #[derive(Clone, Debug)]
@@ -90,6 +90,14 @@ impl Answer {
             violations,
             retry: false,
             ..Answer::unavailable(task_id)
+        }
+    }
+
+    /// Checks that a commit of the trail added the entry that the answer names, if it names one.
+    pub(super) fn check_recorded(&self, trail: &Trail) -> Result<(), TrailError> {
+        match &self.path {
+            Some(path) => trail.check_recorded(path, self.commit.as_deref()),
+            None => Ok(()),
         }
     }
 

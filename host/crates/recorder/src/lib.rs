@@ -470,6 +470,9 @@ impl Pending {
                             self.recorder.reconsider(outcome, &snapshot, &mut answer);
                         }
                         if answer.result == AnswerKind::AlreadyRecorded {
+                            if let Err(error) = answer.check_recorded(trail) {
+                                return Answer::failed(outcome, &error);
+                            }
                             answer.entry = snapshot.entry;
                             answer.retry = false;
                         }

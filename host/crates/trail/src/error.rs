@@ -57,7 +57,7 @@ pub enum TrailError {
     #[error("another host commits to this trail now")]
     Fenced,
     /// The ref was moved to a commit that does not continue the trail.
-    #[error("{}", rolled_back(reference, found.as_deref(), acknowledged, renamed_to.as_deref()))]
+    #[error("{}", rolled_back(reference, found.as_deref(), acknowledged, renamed_to.as_deref(), trail_parent.as_deref()))]
     RolledBack {
         /// The trail's ref.
         reference: String,
@@ -67,6 +67,9 @@ pub enum TrailError {
         acknowledged: String,
         /// The only branch that holds that commit, if the ref was deleted: it may have been renamed.
         renamed_to: Option<String>,
+        /// The parent that continues the trail, if `found` has it as another parent than the first one: a person merged
+        /// the trail into their branch, rather than their branch into the trail.
+        trail_parent: Option<String>,
     },
     /// Commits by other programs have changed or removed entries.
     #[error(
@@ -108,6 +111,17 @@ pub enum TrailError {
         /// The remote-tracking ref that has the entry.
         remote: String,
     },
+    /// The tree has an entry that no commit of the trail added: a merge or another program's commit brought it.
+    #[error(
+        "{path} is in {reference}, but no commit on its first-parent line recorded it: a merge or another program's \
+         commit brought it, so it does not count as recorded; `verify` names the commit"
+    )]
+    NotRecorded {
+        /// The entry's path.
+        path: String,
+        /// The trail's ref.
+        reference: String,
+    },
     /// Several refs hold trails that have diverged, and nothing says which one is the repository's.
     #[error("several refs hold trails that have diverged: {refs}; `{choose}` chooses the first")]
     SeveralTrails {
@@ -145,10 +159,12 @@ pub enum TrailError {
     Signing(String),
     /// The trail's last commit is in the future.
     #[error(
-        "the trail's last commit is {seconds} s ahead of this machine's clock (at most 300 s are tolerated): \
-         correct the clock"
+        "the trail's last commit{} is {seconds} s ahead of this machine's clock (at most 300 s are tolerated): \
+         correct the clock, or wait; {}", commit.as_ref().map(|id| format!(", {id},")).unwrap_or_default(), WRONG_TIME
     )]
     Future {
+        /// The id of that commit, if it is known.
+        commit: Option<String>,
         /// How far it is ahead of this machine's clock, in seconds.
         seconds: i64,
     },
@@ -169,13 +185,26 @@ pub enum TrailError {
     Invalid(String),
 }
 
+/// What to do if the time of the last commit is wrong, and not the clock.
+const WRONG_TIME: &str = "if the commit's time is wrong, move the branch back to its parent and name that to `chiffon-audit init \
+                          --accept-tip`, which gives up the commit's entry and later ones";
+
 /// The message for an operator whose trail was rolled back: what is lost, and both ways to go on.
 fn rolled_back(
     reference: &str,
     found: Option<&str>,
     acknowledged: &str,
     renamed_to: Option<&str>,
+    trail_parent: Option<&str>,
 ) -> String {
+    if let (Some(found), Some(parent)) = (found, trail_parent) {
+        return format!(
+            "blocked: the branch was merged the wrong way round: {reference} is at {found}, which has the trail with \
+             {acknowledged}, the last commit that was acknowledged here, as the second parent of a merge; \
+             `git reset --keep {parent}` and then `git merge --no-ff --no-edit {found}` on the branch put the trail \
+             first, and lose nothing (if the repository is bare: in a clone, then `git push`)"
+        );
+    }
     if let Some(branch) = renamed_to {
         return format!(
             "blocked: rolled back: {reference} is gone, and {branch} holds {acknowledged}, the last commit that was \
@@ -220,7 +249,9 @@ impl TrailError {
             TrailError::RolledBack { .. } => Cause::RolledBack,
             TrailError::Altered { .. } => Cause::Altered,
             TrailError::Behind { .. } => Cause::Behind,
-            TrailError::RecordedAtRemote { .. } => Cause::Elsewhere,
+            TrailError::RecordedAtRemote { .. } | TrailError::NotRecorded { .. } => {
+                Cause::Elsewhere
+            }
             TrailError::SeveralTrails { .. } => Cause::SeveralTrails,
             TrailError::Busy(_) | TrailError::Moved { .. } => Cause::Busy,
             TrailError::Internal => Cause::TaskFailed,
@@ -250,6 +281,7 @@ impl TrailError {
                 | TrailError::Collision
                 | TrailError::CaseCollision(_)
                 | TrailError::RecordedAtRemote { .. }
+                | TrailError::NotRecorded { .. }
                 | TrailError::SeveralTrails { .. }
                 | TrailError::Invalid(_)
                 | TrailError::Filter { .. }

@@ -208,11 +208,28 @@ impl Trail {
             .saturating_sub(present.microseconds())
             .div_euclid(1_000_000);
         if ahead > MAX_AHEAD_SECONDS {
-            return Err(TrailError::Future { seconds: ahead });
+            return Err(TrailError::Future {
+                commit: self.newest_trail_commit(),
+                seconds: ahead,
+            });
         }
         Ok(Timestamp::from_microseconds(
             floor.max(present.microseconds()),
         ))
+    }
+
+    /// The id of the newest trail commit, if it can be read.
+    fn newest_trail_commit(&self) -> Option<String> {
+        let repository = &self.shared().repository;
+        let mut next = self.shared().view().tip;
+        while let Some(id) = next {
+            let commit = repository.commit(&id).ok()?;
+            if message::is_of_trail(&commit.message) {
+                return Some(id.to_string());
+            }
+            next = repository.parent(&id, &commit);
+        }
+        None
     }
 
     /// Gives an entry its place in the trail, in memory. The ticket's [`Ticket::wait`] returns once the entry is

@@ -37,7 +37,7 @@ impl CosignerKey {
     ///
     /// The line that is not a key.
     pub fn parse_all(text: &str) -> Result<Vec<CosignerKey>, String> {
-        let lines = (1..).zip(text.lines().map(str::trim));
+        let lines = (1..).zip(text.lines());
         lines
             .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
             .map(|(number, line)| {

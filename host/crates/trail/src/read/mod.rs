@@ -4,6 +4,8 @@ pub(crate) mod database;
 pub(crate) mod directory;
 pub(crate) mod entries;
 pub(crate) mod history;
+pub(crate) mod imitations;
+pub(crate) mod lines;
 pub(crate) mod name;
 pub(crate) mod order;
 pub(crate) mod read_ahead;

@@ -48,6 +48,22 @@ impl Trail {
         Ok(Some((path, self.commit_of(task_id, tip)?)))
     }
 
+    /// Checks that a commit of the trail added the entry at `path`. `commit` is what [`Trail::locate`] found.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::NotRecorded`] if no commit did. In a shallow clone, the commit may be one that is not here.
+    pub fn check_recorded(&self, path: &str, commit: Option<&str>) -> Result<(), TrailError> {
+        let shared = self.shared();
+        match commit.is_some() || shared.repository.shallow {
+            true => Ok(()),
+            false => Err(TrailError::NotRecorded {
+                path: path.to_owned(),
+                reference: shared.identity.reference.clone(),
+            }),
+        }
+    }
+
     /// Whether this repository has a trail: from `init`, or because an entry was recorded.
     ///
     /// # Errors

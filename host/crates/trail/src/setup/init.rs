@@ -14,6 +14,7 @@ use crate::place::mount;
 use crate::place::repository::Repository;
 use crate::place::shared_repository;
 use crate::place::state::{self, Identity, Mark, StateDir};
+use crate::read::lines;
 use crate::read::tree_files;
 use crate::setup::locate;
 use crate::work_tree::attributes;
@@ -327,6 +328,7 @@ fn accept_tip(
             tip.map_or("no commit".into(), |tip| tip.to_string())
         )));
     }
+    check_not_merged_backwards(repository, state, identity, id)?;
     // The catalogue may name commits that the accepted history does not have.
     crate::caches::catalogue::Catalogue::new(state.root().join("catalogue"), repository.hash)
         .discard();
@@ -346,6 +348,30 @@ fn accept_tip(
         microseconds: newest_trail_commit_time(repository, id)?,
     };
     state.write_mark(disk, &state.acknowledged_path(), &mark)
+}
+
+/// Fails if the tip contains the acknowledged commit, but not in its first-parent history. Accepting it would give up
+/// entries that a merge in the right direction keeps.
+fn check_not_merged_backwards(
+    repository: &Repository,
+    state: &StateDir,
+    identity: &Identity,
+    tip: Option<ObjectId>,
+) -> Result<(), TrailError> {
+    let acknowledged = state.read_mark(&state.acknowledged_path());
+    let (Some(tip), Some(mark)) = (tip, acknowledged) else {
+        return Ok(());
+    };
+    match lines::line_with(repository, tip, mark.tip) {
+        Some(parent) if parent != tip => Err(TrailError::RolledBack {
+            reference: identity.reference.clone(),
+            found: Some(tip.to_string()),
+            acknowledged: mark.tip.to_string(),
+            renamed_to: None,
+            trail_parent: Some(parent.to_string()),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The time of the newest trail commit in the history of `tip`; later entries are not dated before it. Commits by

@@ -114,6 +114,7 @@ impl Trail {
             found: None,
             acknowledged: mark.tip.to_string(),
             renamed_to: locate::renamed_to(&shared.repository, mark.tip),
+            trail_parent: None,
         })
     }
 

@@ -8,6 +8,8 @@ use crate::error::TrailError;
 use crate::message;
 use crate::place::repository::Repository;
 use crate::place::state::Mark;
+use crate::read::imitations;
+use crate::read::lines;
 use crate::read::tree_files;
 use crate::read::view::View;
 use crate::setup::locate;
@@ -78,6 +80,7 @@ impl Writer<'_> {
                 .catch_up_work_tree(Some(tip), &mark, self.was_written_before)?;
         }
         let root = View::load_root(&shared.repository, tip)?;
+        imitations::check_none(&root)?;
         let mut view = shared.view();
         let looked_before = view.confirmed || view.tip.is_some();
         if looked_before
@@ -111,6 +114,9 @@ impl Writer<'_> {
                 .is_none()
                 .then(|| locate::renamed_to(&shared.repository, acknowledged.tip))
                 .flatten(),
+            trail_parent: tip
+                .and_then(|tip| lines::line_with(&shared.repository, tip, acknowledged.tip))
+                .map(|parent| parent.to_string()),
         };
         let Some(tip) = tip else {
             return acknowledged.map_or(Ok(i64::MIN), |mark| Err(rolled_back(mark)));

@@ -58,7 +58,8 @@ impl Checkpoint {
         let mut begin = 0;
         let mut in_signatures = false;
         let mut at = 0;
-        // A note ends with its last signature line. Another note may follow after empty lines.
+        // A note ends with its last signature line. Another note may follow, after empty lines too. Before the first
+        // note and after the last one, nothing is allowed.
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             let is_signature = line.starts_with("\u{2014} ".as_bytes());
             if in_signatures && !is_signature {
@@ -66,14 +67,16 @@ impl Checkpoint {
                 begin = at;
                 in_signatures = false;
             }
-            if begin == at && line == b"\n" {
+            if begin == at && line == b"\n" && !found.is_empty() {
                 begin += 1;
             }
             in_signatures |= is_signature;
             at += line.len();
         }
-        if begin < at || found.is_empty() {
+        if in_signatures || begin < at || found.is_empty() {
             found.push(Checkpoint::parse(&bytes[begin..])?);
+        } else {
+            return Err("it ends with an empty line".into());
         }
         Ok(found)
     }
@@ -106,6 +109,10 @@ impl Checkpoint {
             .map(|line| signature(line).ok_or("a signature line is malformed"))
             .take(MAX_SIGNATURES)
             .collect::<Result<_, _>>()?;
+        let is_repeated = |(at, line)| signatures[..at].contains(line);
+        if signatures.iter().enumerate().any(is_repeated) {
+            return Err("it holds a signature line twice".into());
+        }
         let mut lines = text.strip_suffix('\n').unwrap_or(&text).split('\n');
         let mut next = || lines.next().filter(|line| !line.is_empty());
         let (Some(origin), Some(size), Some(root)) = (next(), next(), next()) else {
@@ -236,7 +243,7 @@ impl WitnessKey {
     ///
     /// Names the line that is not a key.
     pub(crate) fn parse_all(text: &str) -> Result<Vec<WitnessKey>, String> {
-        let lines = (1..).zip(text.lines().map(str::trim));
+        let lines = (1..).zip(text.lines());
         lines
             .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
             .map(|(number, line)| {
@@ -287,7 +294,10 @@ impl NoteKey {
     ///
     /// Describes what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<NoteKey, String> {
-        let (name, id, key) = parse_key(text.trim(), ED25519)?;
+        // A file of a key ends with a line end.
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        let (name, id, key) = parse_key(text, ED25519)?;
         Ok(NoteKey { name, id, key })
     }
 }
@@ -358,6 +368,18 @@ mod tests {
     fn notes_of_others_are_read() {
         let key = NoteKey::parse(PETER).unwrap();
         assert!(NoteKey::parse(&PETER.replace("c74f", "c74e")).is_err());
+        for end in ["\n", "\r\n"] {
+            assert!(NoteKey::parse(&format!("{PETER}{end}")).is_ok());
+        }
+        for text in [
+            format!(" {PETER}"),
+            format!("{PETER} "),
+            format!("{PETER}\u{a0}\n"),
+            format!("{PETER}\n\n"),
+            format!("\n{PETER}"),
+        ] {
+            assert!(NoteKey::parse(&text).is_err(), "{text:?}");
+        }
         let error = Checkpoint::parse(NOTE.as_bytes()).unwrap_err();
         assert_eq!(
             error,
@@ -402,7 +424,15 @@ mod tests {
         assert_eq!(checkpoint.seconds, Some(1_767_323_045));
         let two = Checkpoint::parse_all(format!("{good}\n{good}").as_bytes()).unwrap();
         assert_eq!(two, [checkpoint.clone(), checkpoint]);
-        assert!(Checkpoint::parse_all(b"").is_err());
+        for bad in [
+            String::new(),
+            format!("\n{good}"),
+            format!("{good}\n"),
+            format!("{good}\n{good}\n"),
+            format!("{good}{line}"),
+        ] {
+            assert!(Checkpoint::parse_all(bad.as_bytes()).is_err(), "{bad}");
+        }
         assert!(Checkpoint::parse_all(format!("{good}\nmore\n").as_bytes()).is_err());
         for bad in [
             good.replace("\n7\n", "\n07\n"),

@@ -1,5 +1,7 @@
 //! The rules for the bytes of an entry, whatever the policy.
 
+use std::borrow::Cow;
+
 use super::json::{self, Value};
 use super::time;
 
@@ -15,6 +17,8 @@ pub(crate) struct Entry {
     pub(crate) timestamp: String,
     /// The seconds of its timestamp, without the fraction.
     pub(crate) seconds: i64,
+    /// A member whose name differs only by case from one of these: some programs read it in place of that.
+    pub(crate) similar: Option<String>,
 }
 
 /// Parses an entry.
@@ -24,12 +28,18 @@ pub(crate) struct Entry {
 /// Describes what is wrong with it.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Entry, &'static str> {
     let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
-    let [task_id, status, timestamp] = json::members(text, ["task_id", "status", "timestamp"])?;
+    let found = json::members(text, ["task_id", "status", "timestamp"])?;
+    let [task_id, status, timestamp] = found.values;
     let Some(Value::Text(task_id)) = task_id else {
         return Err("has no `task_id`");
     };
     let status = match status {
-        Some(Value::Text(status)) if !status.is_empty() => status.into_owned(),
+        Some(Value::Text(status)) if is_status(&status) => status.into_owned(),
+        Some(Value::Text(status)) if !status.is_empty() => {
+            return Err(
+                "has a `status` that is not 1 to 32 lower-case letters, digits, `_` or `-`",
+            );
+        }
         _ => return Err("has no `status`"),
     };
     let Some(Value::Text(timestamp)) = timestamp else {
@@ -42,7 +52,16 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Entry, &'static str> {
         status,
         timestamp: timestamp.into_owned(),
         seconds,
+        similar: found.similar.map(Cow::into_owned),
     })
+}
+
+/// Whether this has the form of a status. A host accepts no other, and checks that the entry has the outcome's.
+fn is_status(text: &str) -> bool {
+    let is_letter = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-')
+    };
+    (1..=32).contains(&text.len()) && text.bytes().all(is_letter)
 }
 
 #[cfg(test)]
@@ -61,6 +80,10 @@ mod tests {
             good.replace("task_id", "taskid"),
             good.replace("\"a\"", "1"),
             good.replace("completed", ""),
+            good.replace("completed", " "),
+            good.replace("completed", "Completed"),
+            good.replace("completed", "completed\u{202e}"),
+            good.replace("completed", &"x".repeat(33)),
             good.replace("000000Z", "000Z"),
             good.replace("{", "{\"status\":\"x\","),
         ] {

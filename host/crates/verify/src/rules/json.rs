@@ -13,7 +13,15 @@ pub(crate) enum Value<'a> {
     Other,
 }
 
-/// Parses a document, which must be an object. Returns the values of its `wanted` members.
+/// The members of a document that were asked for.
+pub(crate) struct Members<'a, const N: usize> {
+    /// Their values.
+    pub(crate) values: [Option<Value<'a>>; N],
+    /// A key that differs from a wanted one only by case.
+    pub(crate) similar: Option<Cow<'a, str>>,
+}
+
+/// Parses a document, which must be an object. Returns its `wanted` members.
 ///
 /// # Errors
 ///
@@ -21,13 +29,16 @@ pub(crate) enum Value<'a> {
 pub(crate) fn members<'a, const N: usize>(
     document: &'a str,
     wanted: [&str; N],
-) -> Result<[Option<Value<'a>>; N], &'static str> {
+) -> Result<Members<'a, N>, &'static str> {
     let mut reader = Reader {
         text: document,
         bytes: document.as_bytes(),
         at: 0,
     };
-    let mut found = [const { None }; N];
+    let mut found = Members {
+        values: [const { None }; N],
+        similar: None,
+    };
     // The open containers: the start of an object's keys, or `None` for an array.
     let mut open: Vec<Option<usize>> = Vec::new();
     let mut keys: Vec<Cow<'a, str>> = Vec::new();
@@ -65,11 +76,13 @@ pub(crate) fn members<'a, const N: usize>(
             return Err("is nested too deep");
         }
         if open.len() == 1
-            && let Some(place) = keys
-                .last()
-                .and_then(|key| wanted.iter().position(|name| key == name))
+            && let Some(key) = keys.last()
         {
-            found[place] = Some(text.map_or(Value::Other, Value::Text));
+            if let Some(place) = wanted.iter().position(|name| key == name) {
+                found.values[place] = Some(text.map_or(Value::Other, Value::Text));
+            } else if wanted.iter().any(|name| key.eq_ignore_ascii_case(name)) {
+                found.similar.get_or_insert_with(|| key.clone());
+            }
         }
         // A value has ended here, or a container is empty: next comes the end of containers or another value.
         loop {
@@ -177,7 +190,10 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Parses a number after its first character. It must be finite as an IEEE 754 double: others are read as infinite,
+    /// as another number, or not at all.
     fn number(&mut self, first: u8) -> Result<(), &'static str> {
+        let begin = self.at - 1;
         let first = if first == b'-' {
             self.next()
         } else {
@@ -203,7 +219,10 @@ impl<'a> Reader<'a> {
             }
             self.digits()?;
         }
-        Ok(())
+        match self.text[begin..self.at].parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(()),
+            _ => Err("holds a number that is not finite as a double"),
+        }
     }
 
     /// Parses a string after its opening quote.
@@ -275,11 +294,12 @@ mod tests {
     use super::{Value, members};
 
     fn check(document: &str, expect: Result<&str, &str>) {
-        let found = members(document, ["k"]).map(|[value]| match value {
-            Some(Value::Text(text)) => text.into_owned(),
-            Some(Value::Other) => "(other)".to_owned(),
-            None => "(none)".to_owned(),
-        });
+        let found =
+            members(document, ["k"]).map(|found| match found.values.into_iter().next().flatten() {
+                Some(Value::Text(text)) => text.into_owned(),
+                Some(Value::Other) => "(other)".to_owned(),
+                None => "(none)".to_owned(),
+            });
         assert_eq!(found.as_deref().map_err(|why| *why), expect, "{document}");
     }
 
@@ -293,6 +313,22 @@ mod tests {
             Ok("\u{1f600}\n"),
         );
         check(r#"{"k":12}"#, Ok("(other)"));
+    }
+
+    #[test]
+    fn a_key_that_differs_only_by_case_is_told() {
+        for (document, expect) in [
+            (r#"{"k":1,"K":2}"#, Some("K")),
+            (r#"{"\u004b":[{"k":1}]}"#, Some("K")),
+            (r#"{"k":{"K":2},"kk":1}"#, None),
+        ] {
+            let similar = members(document, ["k"]).map(|found| found.similar);
+            assert_eq!(
+                similar.as_ref().map(Option::as_deref),
+                Ok(expect),
+                "{document}"
+            );
+        }
     }
 
     #[test]
@@ -333,6 +369,16 @@ mod tests {
         check("{\"a\":\"\\ud800\"}", Err("holds a lone surrogate"));
         check("{\"a\":\"\\ud800\\u0041\"}", Err("holds a lone surrogate"));
         check("{} {}", Err("continues after its end"));
+        for number in ["1e999", "-1e400", &"9".repeat(400)] {
+            check(
+                &format!("{{\"a\":[{number}]}}"),
+                Err("holds a number that is not finite as a double"),
+            );
+        }
+        check(
+            r#"{"a":[1e308,-1e-999,18446744073709551616]}"#,
+            Ok("(none)"),
+        );
         check(r#"{"k":"a","\u006b":"b"}"#, Err("holds a key twice"));
         check(r#"{"a":[{"b":1,"c":2,"b":3}]}"#, Err("holds a key twice"));
         let many: String = (0..20).map(|n| format!("\"x{}\":0,", n % 19)).collect();

@@ -215,7 +215,8 @@ fn judge_changes(
     let root = |tree| Nodes::new(tree, hash_len);
     let is_audit = |node: &Node<'_>| node.name == b".audit";
     let others = |tree| root(tree).filter(move |node| !is_audit(node));
-    if !others(old).eq(others(&after.data)) {
+    let differ = !others(old).eq(others(&after.data));
+    if differ {
         let mut old_others = others(old);
         let differs = others(&after.data)
             .find(|node| old_others.next() != Some(*node))
@@ -228,12 +229,16 @@ fn judge_changes(
                 format!("a trail commit changes a path outside `.audit`: {name}"),
             );
         }
-        check_names(context, old, &after.data, place);
         // The root itself is counted already.
         tally.objects +=
             objects::check_new(context, reader, case.commit.tree, parent, place).saturating_sub(1);
     }
     let (before, now) = (root(old).find(is_audit), root(&after.data).find(is_audit));
+    if now.is_some() && (differ || before.is_none()) {
+        // With the trail's first entry, a name that was there before hides it.
+        let known = before.as_ref().map_or(&[][..], |_| old);
+        check_names(context, known, &after.data, place);
+    }
     let same = match (&before, &now) {
         (Some(before), Some(now)) => before.is_same(now),
         (before, now) => before.is_none() && now.is_none(),
@@ -269,7 +274,8 @@ fn judge_without_changes(context: &Context<'_>, case: &CommitCase<'_>) {
     }
 }
 
-/// A name that some systems treat as `.audit` hides the real one.
+/// Checks the names beside `.audit`: one that some systems treat as `.audit` hides the real one. `old` is the tree
+/// whose names were checked before.
 fn check_names(context: &Context<'_>, old: &[u8], new: &[u8], place: Place) {
     let shadows = |node: &Node<'_>| node.name != b".audit" && imitates_audit(node.name);
     let hash_len = context.hash_len();
@@ -285,14 +291,24 @@ fn check_names(context: &Context<'_>, old: &[u8], new: &[u8], place: Place) {
     }
 }
 
-/// Whether a system that ignores case, or invisible characters, treats this name as `.audit`.
+/// Whether a system treats this name as `.audit`: one that ignores case or invisible characters, or Windows. The rules
+/// are those of git for `.git` and `.gitmodules` on HFS+ and NTFS.
 fn imitates_audit(name: &[u8]) -> bool {
     let text = String::from_utf8_lossy(name);
     let dropped = |letter: &char| matches!(letter, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
     let visible: String = text.chars().filter(|letter| !dropped(letter)).collect();
-    visible
-        .trim_end_matches(['.', ' '])
-        .eq_ignore_ascii_case(".audit")
+    // Windows reads `\\` as a separator, and what follows `:` as the name of a stream.
+    let first = visible.split(['\\', ':']).next().unwrap_or_default();
+    let first = first.trim_end_matches(['.', ' ']);
+    first.eq_ignore_ascii_case(".audit") || is_short_name(first)
+}
+
+/// Whether this is a short name that Windows makes for `.audit`. It makes four of this form for names that begin alike.
+fn is_short_name(name: &str) -> bool {
+    let Some((begin, number)) = name.split_once('~') else {
+        return false;
+    };
+    begin.eq_ignore_ascii_case("audit") && matches!(number, "1" | "2" | "3" | "4")
 }
 
 fn judge_audit(

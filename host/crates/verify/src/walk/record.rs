@@ -80,6 +80,17 @@ pub(super) fn judge_entry(
             ),
         );
     }
+    if let Some(similar) = &entry.similar {
+        context.findings.note(
+            Rule::OneEntry,
+            format!(
+                "commit {}: {} has the member {}, which some programs read as the one in lower case",
+                place.1,
+                quoted(),
+                quote(similar.as_bytes())
+            ),
+        );
+    }
     if task.is_some_and(|task| task != entry.task_id) {
         let what = format!(
             "{} holds an entry of the task {}",
