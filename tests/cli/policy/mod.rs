@@ -1,5 +1,6 @@
 //! `policy …`: inspecting, trying and testing policies, without a repository.
 
+mod cases;
 mod check;
 mod compose;
 mod faults;

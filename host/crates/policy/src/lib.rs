@@ -34,7 +34,10 @@ mod wasi;
 mod wasi_io;
 
 pub use call::{Call, Verdict};
-pub use cases::{CASES_SUFFIX, CaseError, CaseFile, CaseReport, Mismatch};
+pub use cases::{
+    CASES_SUFFIX, CaseDraft, CaseError, CaseFile, CaseReport, Coverage, Covered, Difference,
+    Mismatch,
+};
 pub use compile::{CompileError, Compiler, compile};
 pub use contract::{Claim, ClaimResult, Contract, Report};
 pub use engine::{Allocation, Engine};

@@ -221,6 +221,23 @@ impl Policy {
         (imports.collect(), exports.collect())
     }
 
+    /// The functions that it imports, each with the name of its interface.
+    pub(super) fn imports_by_instance(&self) -> Vec<(String, String)> {
+        let types = self.component().instance_pre().component().component_type();
+        let engine = self.engine().wasmtime();
+        let mut found = Vec::new();
+        for (instance, item) in types.imports(engine) {
+            if let ComponentItem::ComponentInstance(functions) = item.ty {
+                let functions = functions
+                    .exports(engine)
+                    .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_)))
+                    .map(|(function, _)| (instance.to_owned(), function.to_owned()));
+                found.extend(functions);
+            }
+        }
+        found
+    }
+
     pub(super) fn component(&self) -> &PolicyPre<State> {
         &self.inner.component
     }

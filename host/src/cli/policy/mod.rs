@@ -7,6 +7,7 @@ mod activate;
 mod backtest;
 mod bench;
 mod call;
+mod cases;
 mod check;
 mod compile;
 mod compose;
@@ -49,6 +50,7 @@ enum Command {
     Inspect(inspect::Args),
     Run(run::Args),
     Test(test::Args),
+    Cases(cases::Args),
     Check(check::Args),
     #[command(hide = true)]
     Compile(compile::Args),
@@ -68,6 +70,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         Command::Inspect(args) => inspect::run(args, session),
         Command::Run(args) => run::run(args, session),
         Command::Test(args) => test::run(args, session),
+        Command::Cases(args) => cases::run(args, session),
         Command::Check(args) => check::run(args, session),
         Command::Compile(args) => compile::run(args, session),
         Command::Bench(args) => bench::run(args, session),
