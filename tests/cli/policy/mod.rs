@@ -3,6 +3,7 @@
 mod cases;
 mod check;
 mod compose;
+mod config_file;
 mod faults;
 mod gate;
 mod inspect;

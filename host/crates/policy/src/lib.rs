@@ -26,6 +26,7 @@ mod measure;
 mod problem;
 mod secrets;
 mod settings;
+mod settings_file;
 mod stack;
 mod state;
 mod ticker;
@@ -50,6 +51,7 @@ pub use measure::{Measurement, Workload, measure};
 pub use problem::{LoadError, Problem};
 pub use secrets::SecretSetting;
 pub use settings::PolicySettings;
+pub use settings_file::{SettingsFileError, parse_settings_file};
 pub use stack::StackPart;
 pub use state::HostCall;
 pub use trial::{
