@@ -12,7 +12,7 @@ use super::commit::short;
 use super::exit::{UsageError, cannot_read};
 use super::intake::delivery;
 use super::output::{Output, SlowCompileNotice, warn};
-use super::policy::Source;
+use super::policy::{Source, check_declared};
 use super::settings_file::{SettingsFile, joined_settings, settings_file};
 use super::signing;
 use super::text::Line;
@@ -347,9 +347,12 @@ pub fn policy_in_force(
             return Ok(activated);
         }
     }
+    let policy = load_policy(settings, &engine)?;
+    let policy_settings = PolicySettings::new(settings.policy_settings.clone());
+    check_declared(&policy, &policy_settings)?;
     Ok(PolicyWithSettings {
-        policy: load_policy(settings, &engine)?,
-        settings: PolicySettings::new(settings.policy_settings.clone()),
+        policy,
+        settings: policy_settings,
     })
 }
 

@@ -1,5 +1,6 @@
 //! `policy …`: inspecting, trying and testing policies, without a repository.
 
+mod annotate;
 mod cases;
 mod check;
 mod compose;
@@ -10,6 +11,7 @@ mod inspect;
 mod new;
 mod recording;
 mod run;
+mod schema;
 mod secrets;
 mod setting_names;
 mod swaps;

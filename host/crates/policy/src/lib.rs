@@ -5,6 +5,7 @@
 //!
 //! A call leaves nothing behind. Whatever the policy does, the only effect is the returned [`Call`].
 
+mod annotate;
 mod answer;
 mod bindings;
 mod call;
@@ -24,6 +25,8 @@ mod load;
 mod log;
 mod measure;
 mod problem;
+mod schema;
+mod schema_file;
 mod secrets;
 mod settings;
 mod settings_file;
@@ -34,6 +37,7 @@ mod trial;
 mod wasi;
 mod wasi_io;
 
+pub use annotate::{Annotation, AnnotationError, annotate};
 pub use call::{Call, Verdict};
 pub use cases::{
     CASES_SUFFIX, CaseDraft, CaseError, CaseFile, CaseReport, Coverage, Covered, Difference,
@@ -49,6 +53,8 @@ pub use load::Policy;
 pub use log::{Level, LogLine, Source};
 pub use measure::{Measurement, Workload, measure};
 pub use problem::{LoadError, Problem};
+pub use schema::{DeclaredSetting, SchemaError, SettingType, SettingsSchema};
+pub use schema_file::parse_schema_file;
 pub use secrets::SecretSetting;
 pub use settings::PolicySettings;
 pub use settings_file::{SettingsFileError, parse_settings_file};

@@ -2,6 +2,7 @@
 //!
 //! Owns every check that can be made before the first call.
 
+use super::annotate;
 use super::bindings::{PolicyPre, recorder, types};
 use super::engine::{Engine, catch_panics};
 use super::limits::NESTING;
@@ -205,6 +206,30 @@ impl Policy {
     /// The parts that a component names. The component is not loaded.
     pub fn parts_of(component: &[u8]) -> Vec<StackPart> {
         stack::parts(component)
+    }
+
+    /// Checks that these bytes are a component, with the limit on nesting. Loads nothing.
+    ///
+    /// # Errors
+    ///
+    /// What they are instead.
+    pub fn check_component(name: &str, bytes: &[u8]) -> Result<(), LoadError> {
+        let checked = check_header(bytes).and_then(|()| check_nesting(bytes));
+        checked.map_err(|problem| LoadError::Policy {
+            name: name.to_owned(),
+            problem,
+        })
+    }
+
+    /// What the component calls itself, as [`label_of`](Self::label_of) says.
+    pub fn label(&self) -> Option<String> {
+        Policy::label_of(self.bytes())
+    }
+
+    /// What a component calls itself, in quotes: its name and version. The component is not loaded, and nothing checks the
+    /// claim. `None` if it has neither.
+    pub fn label_of(component: &[u8]) -> Option<String> {
+        annotate::label(component)
     }
 
     /// The names of a stack's parts.

@@ -71,7 +71,7 @@ impl Reader<'_> {
 }
 
 /// A value's text as a setting.
-fn scalar(value: &Value) -> Option<String> {
+pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.value().clone()),
         Value::Integer(number) => Some(number.value().to_string()),
@@ -90,7 +90,7 @@ fn kind(item: &Item) -> &'static str {
     }
 }
 
-fn not_toml(text: &str, toml: &TomlError) -> SettingsFileError {
+pub(super) fn not_toml(text: &str, toml: &TomlError) -> SettingsFileError {
     let why: Vec<&str> = toml.message().lines().collect();
     error(
         text,
@@ -99,7 +99,7 @@ fn not_toml(text: &str, toml: &TomlError) -> SettingsFileError {
     )
 }
 
-fn error(text: &str, span: Option<Range<usize>>, problem: String) -> SettingsFileError {
+pub(super) fn error(text: &str, span: Option<Range<usize>>, problem: String) -> SettingsFileError {
     let start = span.map_or(0, |span| span.start.min(text.len()));
     let line = text.as_bytes()[..start]
         .iter()

@@ -4,6 +4,7 @@
 //! One file per subcommand. `subject`, shared by all, selects the policy and its settings.
 
 mod activate;
+mod annotate;
 mod backtest;
 mod bench;
 mod call;
@@ -27,7 +28,7 @@ mod test_report;
 use clap::Subcommand;
 
 pub use recording_file::RecordingFile;
-pub use subject::{Source, unasked};
+pub use subject::{Source, check_declared, unasked};
 
 use super::exit::Exit;
 use super::session::Session;
@@ -37,7 +38,7 @@ use crate::cli::Result;
 ///
 /// FILE is a WebAssembly component of the world chiffon:audit/policy, in any language, or `builtin` for the default
 /// policy; this program also includes `builtin:redact` and `builtin:bound`. `new`, `inspect`, `run`, `test`, `check`,
-/// `bench` and `compose` need no repository; only `activate` and `distrust` change one.
+/// `bench`, `compose` and `annotate` need no repository; only `activate`, `distrust` and `import` change one.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -56,6 +57,7 @@ enum Command {
     Compile(compile::Args),
     Bench(bench::Args),
     Compose(compose::Args),
+    Annotate(annotate::Args),
     Backtest(backtest::Args),
     Activate(activate::Args),
     Distrust(distrust::Args),
@@ -75,6 +77,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         Command::Compile(args) => compile::run(args, session),
         Command::Bench(args) => bench::run(args, session),
         Command::Compose(args) => compose::run(args, session),
+        Command::Annotate(args) => annotate::run(args, session),
         Command::Backtest(args) => backtest::run(args, session),
         Command::Activate(args) => activate::run(args, session),
         Command::Distrust(args) => distrust::run(args, session),

@@ -14,7 +14,7 @@ use crate::cli::settings_file::{SettingsFile, joined_settings, settings_file};
 use crate::cli::text::Line;
 use crate::config::{ConfigError, Settings};
 use crate::policies::{MissingKey, read_secret_setting};
-use crate::policy::{Allocation, Engine, Policy, PolicySettings};
+use crate::policy::{Allocation, Engine, Policy, PolicySettings, SettingsSchema};
 
 /// A policy as the command line names it: `builtin`, `builtin:NAME`, or a component's file (`./builtin` for a file of
 /// that name).
@@ -141,6 +141,13 @@ impl ConfigFlags {
         Ok(PolicySettings::with_secrets(values, secrets))
     }
 
+    /// The settings to give to this policy, checked against those that it declares. Otherwise as [`settings`](Self::settings).
+    pub fn settings_for(&self, policy: &Policy, missing: MissingKey) -> Result<PolicySettings> {
+        let settings = self.settings(missing)?;
+        check_declared(policy, &settings)?;
+        Ok(settings)
+    }
+
     /// The files of the secret settings, by the tags that replace their values in the kept settings.
     pub fn secret_files(&self, settings: &PolicySettings) -> Result<Vec<(String, PathBuf)>> {
         let mut files = Vec::new();
@@ -151,6 +158,19 @@ impl ConfigFlags {
         }
         Ok(files)
     }
+}
+
+/// Checks settings against those that a policy declares. A policy that declares none takes any.
+pub fn check_declared(policy: &Policy, settings: &PolicySettings) -> Result<()> {
+    let schema =
+        SettingsSchema::of(policy.bytes()).map_err(|error| UsageError(error.to_string()))?;
+    let problems = schema.map(|schema| schema.problems(settings));
+    let problems = problems.unwrap_or_default();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let (name, problems) = (Line(policy.name()), problems.join("; "));
+    Err(UsageError(format!("{name}: {problems}")).into())
 }
 
 /// A warning about given settings that a policy did not ask for. `None` if it asked for all of them.

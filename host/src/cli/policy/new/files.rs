@@ -144,6 +144,10 @@ pub fn project(language: Language, name: &str) -> Project {
         template!("cases.test.toml").to_owned(),
     ));
     files.push((
+        "settings.toml".to_owned(),
+        template!("settings.toml").to_owned(),
+    ));
+    files.push((
         "outcome.json".to_owned(),
         template!("outcome.json").to_owned(),
     ));
