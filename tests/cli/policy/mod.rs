@@ -17,6 +17,7 @@ mod setting_names;
 mod swaps;
 mod test;
 mod trail;
+mod transfer;
 
 use super::{Machine, Ran};
 

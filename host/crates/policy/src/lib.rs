@@ -7,6 +7,7 @@
 
 mod annotate;
 mod answer;
+mod archive;
 mod bindings;
 mod call;
 mod cases;
@@ -38,6 +39,7 @@ mod wasi;
 mod wasi_io;
 
 pub use annotate::{Annotation, AnnotationError, annotate};
+pub use archive::{ArchiveError, PolicyArchive};
 pub use call::{Call, Verdict};
 pub use cases::{
     CASES_SUFFIX, CaseDraft, CaseError, CaseFile, CaseReport, Coverage, Covered, Difference,

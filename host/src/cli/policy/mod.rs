@@ -13,7 +13,9 @@ mod check;
 mod compile;
 mod compose;
 mod distrust;
+mod export;
 mod given;
+mod import;
 mod inspect;
 mod log;
 mod new;
@@ -62,6 +64,8 @@ enum Command {
     Activate(activate::Args),
     Distrust(distrust::Args),
     Log(log::Args),
+    Export(export::Args),
+    Import(import::Args),
     Reproduce(reproduce::Args),
 }
 
@@ -82,6 +86,8 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         Command::Activate(args) => activate::run(args, session),
         Command::Distrust(args) => distrust::run(args, session),
         Command::Log(args) => log::run(args, session),
+        Command::Export(args) => export::run(args, session),
+        Command::Import(args) => import::run(args, session),
         Command::Reproduce(args) => reproduce::run(args, session),
     }
 }
