@@ -59,6 +59,7 @@ const RUST: &[(&str, &str)] = &[
     (".cargo/config.toml", template!("rust/config.toml")),
     (".gitignore", "/target\n"),
     ("README.md", template!("rust/README.md")),
+    ("build.sh", template!("rust/build.sh")),
     ("src/policy.rs", guest!("template/src/policy.rs")),
     ("src/lib.rs", guest!("template/src/lib.rs")),
     kit!("Cargo.toml"),
