@@ -79,7 +79,12 @@ impl Pattern {
         };
         match self {
             Pattern::Equals(expected) => same(expected, actual),
-            Pattern::Members(..) | Pattern::Items(..) => self.differences(actual).is_empty(),
+            // A value of another kind has no members to visit: `walk` asks here about it.
+            Pattern::Members(..) => actual.is_object() && self.differences(actual).is_empty(),
+            Pattern::Items(_, items) => {
+                let has_length = |list: &Vec<Value>| list.len() == items.len();
+                actual.as_array().is_some_and(has_length) && self.differences(actual).is_empty()
+            }
             Pattern::Present => true,
             Pattern::Absent => false,
             Pattern::Matches(regex) => actual.as_str().is_some_and(|text| regex.is_match(text)),
@@ -215,6 +220,10 @@ mod tests {
                 vec![],
             ),
             (json!({"id": {"$contains": "12"}}), vec![]),
+            (
+                json!({"id": {"a": {"$present": true}}}),
+                vec!["/id is \"v12\", and {\"a\":{\"$present\":true}} was expected"],
+            ),
             // Other tables whose keys begin with a dollar sign are tables of members.
             (
                 json!({"$ref": {"$other": 1}}),
