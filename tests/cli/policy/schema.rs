@@ -45,6 +45,17 @@ fn declared_settings_are_shown() {
         .object();
     assert_eq!(object["settings"]["limit"]["default"], "4096");
     assert_eq!(object["settings"]["key"]["secret"], true);
+    // A case has to give each of them.
+    machine.write(
+        "a.test.toml",
+        "outcome = { task_id = \"a\", status = \"completed\" }\nsettings = { limit = \"1\", rules = \"{}\" }\n\
+         expect.result = \"committed\"\n",
+    );
+    let ran = machine.run(&["policy", "test", "own.wasm", "--coverage"]);
+    assert!(
+        ran.out.contains("  settings  key, limit (2 of 3)\n"),
+        "{ran:?}"
+    );
     let object = machine
         .run(&["policy", "inspect", "builtin", "--json"])
         .object();

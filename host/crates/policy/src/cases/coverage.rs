@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::state::HostCall;
-use super::super::{HostFunction, Policy};
+use super::super::{HostFunction, Policy, SettingsSchema};
 use super::CaseReport;
 
 /// The answers that a policy can give. A fault is none.
@@ -44,9 +44,15 @@ impl Coverage {
         let failures = HostFunction::ALL.map(HostFunction::name);
         let failures = failures.into_iter().filter(|name| imports.contains(*name));
         let none = |name: String| (name, false);
+        // A schema that cannot be read names no setting; `policy inspect` says what is wrong with it.
+        let schema = SettingsSchema::of(policy.bytes()).ok().flatten();
         Coverage {
             answers: ANSWERS.map(str::to_owned).map(none).into(),
-            settings: BTreeMap::new(),
+            settings: schema
+                .iter()
+                .flat_map(SettingsSchema::iter)
+                .map(|(name, _)| none(name.to_owned()))
+                .collect(),
             failures: failures.map(str::to_owned).map(none).collect(),
             imports: imports.into_iter().map(none).collect(),
         }
