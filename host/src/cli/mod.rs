@@ -29,6 +29,7 @@ mod reconcile;
 mod report;
 mod serve;
 mod session;
+mod settings_file;
 mod show;
 mod signing;
 mod store;

@@ -1,6 +1,5 @@
 //! The context of a command: its directory and settings, and the trail, policy and recorder made from them.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,8 @@ use super::commit::short;
 use super::exit::{UsageError, cannot_read};
 use super::intake::delivery;
 use super::output::{Output, SlowCompileNotice, warn};
-use super::policy::Source;
+use super::policy::{Source, check_declared};
+use super::settings_file::{SettingsFile, joined_settings, settings_file};
 use super::signing;
 use super::text::Line;
 use crate::cli::Result;
@@ -56,6 +56,10 @@ pub struct RecordFlags {
         value_parser = setting
     )]
     policy_settings: Vec<(String, String)>,
+    /// Give the policy the settings in this TOML file; the name of a table comes before the names in it, with a dot.
+    /// `--setting` takes precedence
+    #[arg(long, value_name = "FILE", value_parser = settings_file)]
+    config_file: Option<SettingsFile>,
     /// Commit as `Name <email>` [default: git's user, or the tool's own identity]
     #[arg(long, value_name = "AUTHOR")]
     author: Option<String>,
@@ -101,7 +105,9 @@ pub fn setting(text: &str) -> Result<(String, String), String> {
 impl RecordFlags {
     /// The names of the settings that these flags give to the policy.
     pub fn policy_setting_names(&self) -> impl Iterator<Item = &str> {
-        self.policy_settings.iter().map(|(name, _)| &**name)
+        let flags = self.policy_settings.iter().map(|(name, _)| &**name);
+        let file = self.config_file.iter().flatten();
+        flags.chain(file.map(|(name, _)| &**name))
     }
 
     /// The settings that these flags give.
@@ -110,11 +116,7 @@ impl RecordFlags {
             layout: self.layout.map(Into::into),
             author: self.author.clone(),
             policy_file: self.policy.clone(),
-            policy_settings: self
-                .policy_settings
-                .iter()
-                .cloned()
-                .collect::<BTreeMap<_, _>>(),
+            policy_settings: joined_settings(self.config_file.as_ref(), &self.policy_settings),
             secret_file: self.secret_file.clone(),
             signing: config::Signing {
                 key: self.signing_key.clone(),
@@ -339,9 +341,12 @@ pub fn policy_in_force(
             return Ok(activated);
         }
     }
+    let policy = load_policy(settings, &engine)?;
+    let policy_settings = PolicySettings::new(settings.policy_settings.clone());
+    check_declared(&policy, &policy_settings)?;
     Ok(PolicyWithSettings {
-        policy: load_policy(settings, &engine)?,
-        settings: PolicySettings::new(settings.policy_settings.clone()),
+        policy,
+        settings: policy_settings,
     })
 }
 

@@ -1,18 +1,23 @@
 //! `policy …`: inspecting, trying and testing policies, without a repository.
 
+mod annotate;
+mod cases;
 mod check;
 mod compose;
+mod config_file;
 mod faults;
 mod gate;
 mod inspect;
 mod new;
 mod recording;
 mod run;
+mod schema;
 mod secrets;
 mod setting_names;
 mod swaps;
 mod test;
 mod trail;
+mod transfer;
 
 use super::{Machine, Ran};
 

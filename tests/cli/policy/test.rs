@@ -50,13 +50,13 @@ fn failures_are_shown_as_differences_and_passes_only_counted() {
     assert_eq!(ran.exit, Some(3), "{ran:?}");
     assert!(
         ran.out.starts_with(
-            "failed cases/a.test.toml: is recorded\n  \
-               entry: /execution_result/outcome/replicas is 3, and 4 was expected\n\
-             failed cases/a.test.toml: no trail\n  \
-               reason: is \"could not ask for the commit: there is no trail to commit to\", and not one that contains \
+            "failed cases/a.test.toml:5: is recorded\n  \
+               line 8, entry: /execution_result/outcome/replicas is 3, and 4 was expected\n\
+             failed cases/a.test.toml:15: no trail\n  \
+               line 19, reason: is \"could not ask for the commit: there is no trail to commit to\", and not one that contains \
                \"no such thing\"\n\
-             failed cases/a.test.toml: another outcome\n  \
-               result:  - expected, + actual\n    \
+             failed cases/a.test.toml:21: another outcome\n  \
+               line 24, result:  - expected, + actual\n    \
                  - already-recorded\n    \
                  + conflicting: the task has an entry that differs in "
         ),
@@ -74,11 +74,16 @@ fn failures_are_shown_as_differences_and_passes_only_counted() {
         (&1.into(), &4.into())
     );
     assert_eq!(object["cases"][1]["outcome"], "passed");
+    let place = (
+        &object["cases"][2]["line"],
+        &object["cases"][2]["mismatches"][0]["line"],
+    );
+    assert_eq!(place, (&15.into(), &19.into()));
     let verbose = machine.run(&["policy", "test", "builtin", "-v", "--filter", "again"]);
     assert!(
         verbose
             .out
-            .starts_with("passed cases/a.test.toml: again\n1 passed"),
+            .starts_with("passed cases/a.test.toml:10: again\n1 passed"),
         "{verbose:?}"
     );
 }
@@ -113,7 +118,7 @@ fn what_an_entry_must_not_contain_is_never_updated_away() {
     assert_eq!(ran.exit, Some(3), "{ran:?}");
     assert!(
         ran.out
-            .contains("  entry: contains \"replicas\" in the name of a member of /execution_result/outcome, which it must not\n"),
+            .contains("  line 2, entry: contains \"replicas\" in the name of a member of /execution_result/outcome, which it must not\n"),
         "{ran:?}"
     );
 }
@@ -141,7 +146,8 @@ fn a_policy_that_records_nothing_has_not_left_a_text_out() {
     let ran = machine.run(&["policy", "test", "builtin:redact"]);
     assert_eq!(ran.exit, Some(3), "{ran:?}");
     assert!(
-        ran.out.contains("  entry: there is none: the result is"),
+        ran.out
+            .contains("  line 3, entry: there is none: the result is"),
         "{ran:?}"
     );
 }
@@ -252,12 +258,20 @@ fn a_mistake_in_a_case_is_named_and_never_passes() {
             "`expect.reason.matches`: ",
         ),
         ("a = = 1", "it is not TOML at line 1, column 5: "),
+        (
+            "expect.entry.a = { \"$matches\" = \"(\" }",
+            "`expect.entry`: /a/$matches: ",
+        ),
+        (
+            "expect.entry.a = { \"$absent\" = false }",
+            "`expect.entry`: /a/$absent must be true",
+        ),
     ] {
         let machine = machine_with(&format!("{case}\n"));
         let ran = machine.run(&["policy", "test", "builtin"]);
         assert_eq!(ran.exit, Some(1), "{case} {ran:?}");
         assert!(
-            ran.err.contains(why) && ran.err.contains("a.test.toml: "),
+            ran.err.contains(why) && ran.err.contains("a.test.toml:1: "),
             "{case} {ran:?}"
         );
     }
@@ -294,7 +308,70 @@ fn results_are_written_as_junit() {
         "{xml}"
     );
     assert!(
-        xml.contains("/execution_result/outcome/replicas is 3, and 4 was expected"),
+        xml.contains("line 8, entry: /execution_result/outcome/replicas is 3, and 4 was expected"),
         "{xml}"
     );
+    assert!(
+        xml.contains("file=\"cases/a.test.toml\" line=\"15\""),
+        "{xml}"
+    );
+}
+
+#[test]
+fn a_matcher_accepts_many_values_and_is_never_updated_away() {
+    let cases = r#"outcome = { task_id = "t", status = "completed", metadata = { who = "mara", build = "v12" } }
+[[case]]
+name = "holds"
+expect.entry.metadata = { who = { "$one_of" = ["mara", "bo"] }, build = { "$matches" = '^v\d+$' }, key = { "$absent" = true } }
+expect.entry.timestamp."$present" = true
+[[case]]
+name = "fails"
+expect.entry.metadata = { who = { "$contains" = "x" }, build = "v11" }
+"#;
+    let machine = machine_with(cases);
+    let ran = machine.run(&["policy", "test", "builtin", "--update"]);
+    assert_eq!(ran.exit, Some(3), "{ran:?}");
+    assert!(
+        ran.out.starts_with(
+            "failed cases/a.test.toml:6: fails\n  \
+               line 8, entry: /metadata/who is \"mara\", and a text that contains \"x\" was expected\n\
+             1 passed, 1 failed in "
+        ),
+        "{ran:?}"
+    );
+    let text = std::fs::read_to_string(machine.path("cases/a.test.toml")).unwrap();
+    let updated = cases.replace("v11", "v12") + "expect.result = \"committed\"\n";
+    assert_eq!(text, updated);
+}
+
+#[test]
+fn coverage_names_what_no_case_exercises() {
+    let machine = machine_with(CASES);
+    let ran = machine.run(&["policy", "test", "builtin:redact", "--coverage"]);
+    let (_, coverage) = ran.out.split_once("not exercised by any case\n").unwrap();
+    assert_eq!(
+        coverage,
+        "  answers   refused (1 of 5)\n  \
+           settings  rules (1 of 1)\n  \
+           imports   none (0 of 5)\n  \
+           failures  filesystem.read, filesystem.write-new (2 of 3)\n"
+    );
+    let object = machine
+        .run(&["policy", "test", "builtin", "--coverage", "--json"])
+        .object();
+    let answers = &object["coverage"]["answers"];
+    assert_eq!(answers["missing"], serde_json::json!(["refused"]));
+    assert_eq!(object["coverage"]["failures"]["exercised"][0], "git.commit");
+    let plain = machine.run(&["policy", "test", "builtin", "--json"]);
+    assert!(plain.object().get("coverage").is_none());
+}
+
+#[test]
+fn a_file_that_is_too_large_for_a_case_is_refused() {
+    let machine = machine_with("outcome = \"large.json\"\nexpect.result = \"committed\"\n");
+    let large = std::fs::File::create(machine.path("cases/large.json")).unwrap();
+    large.set_len((64 << 20) + 1).unwrap();
+    let ran = machine.run(&["policy", "test", "builtin"]);
+    assert_eq!(ran.exit, Some(3), "{ran:?}");
+    assert!(ran.out.contains("large.json: it is larger than"), "{ran:?}");
 }

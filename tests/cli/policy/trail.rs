@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::{Machine, outcome};
 use crate::policy::builtin;
 
-const WITH_SECRET: &str = r#"{"task_id":"leak","status":"failed","execution_result":
+pub(super) const WITH_SECRET: &str = r#"{"task_id":"leak","status":"failed","execution_result":
     {"outcome":{"log":"psql postgres://shop:hunter2@db/orders","password":"hunter2","n":1.0E+2}}}"#;
 
 #[test]
@@ -322,7 +322,7 @@ fn backtest_tries_what_was_submitted_where_the_store_still_has_it() {
 }
 
 /// The store beside the trail, which keeps submissions, has this one as committed.
-fn keep_submission(machine: &Machine) {
+pub(super) fn keep_submission(machine: &Machine) {
     use chiffon_audit_cli::outcome::{Limits, TaskOutcome};
     use chiffon_audit_cli::store::*;
     let outcome = TaskOutcome::parse(WITH_SECRET.as_bytes(), &Limits::default()).unwrap();

@@ -5,7 +5,9 @@
 //!
 //! A call leaves nothing behind. Whatever the policy does, the only effect is the returned [`Call`].
 
+mod annotate;
 mod answer;
+mod archive;
 mod bindings;
 mod call;
 mod cases;
@@ -24,8 +26,11 @@ mod load;
 mod log;
 mod measure;
 mod problem;
+mod schema;
+mod schema_file;
 mod secrets;
 mod settings;
+mod settings_file;
 mod stack;
 mod state;
 mod ticker;
@@ -33,8 +38,13 @@ mod trial;
 mod wasi;
 mod wasi_io;
 
+pub use annotate::{Annotation, AnnotationError, annotate};
+pub use archive::{ArchiveError, PolicyArchive};
 pub use call::{Call, Verdict};
-pub use cases::{CASES_SUFFIX, CaseError, CaseFile, CaseReport, Mismatch};
+pub use cases::{
+    CASES_SUFFIX, CaseDraft, CaseError, CaseFile, CaseReport, Coverage, Covered, Difference,
+    Mismatch,
+};
 pub use compile::{CompileError, Compiler, compile};
 pub use contract::{Claim, ClaimResult, Contract, Report};
 pub use engine::{Allocation, Engine};
@@ -45,8 +55,11 @@ pub use load::Policy;
 pub use log::{Level, LogLine, Source};
 pub use measure::{Measurement, Workload, measure};
 pub use problem::{LoadError, Problem};
+pub use schema::{DeclaredSetting, SchemaError, SettingType, SettingsSchema};
+pub use schema_file::parse_schema_file;
 pub use secrets::SecretSetting;
 pub use settings::PolicySettings;
+pub use settings_file::{SettingsFileError, parse_settings_file};
 pub use stack::StackPart;
 pub use state::HostCall;
 pub use trial::{

@@ -2,6 +2,7 @@
 //!
 //! Owns every check that can be made before the first call.
 
+use super::annotate;
 use super::bindings::{PolicyPre, recorder, types};
 use super::engine::{Engine, catch_panics};
 use super::limits::NESTING;
@@ -207,6 +208,30 @@ impl Policy {
         stack::parts(component)
     }
 
+    /// Checks that these bytes are a component, with the limit on nesting. Loads nothing.
+    ///
+    /// # Errors
+    ///
+    /// What they are instead.
+    pub fn check_component(name: &str, bytes: &[u8]) -> Result<(), LoadError> {
+        let checked = check_header(bytes).and_then(|()| check_nesting(bytes));
+        checked.map_err(|problem| LoadError::Policy {
+            name: name.to_owned(),
+            problem,
+        })
+    }
+
+    /// What the component calls itself, as [`label_of`](Self::label_of) says.
+    pub fn label(&self) -> Option<String> {
+        Policy::label_of(self.bytes())
+    }
+
+    /// What a component calls itself, in quotes: its name and version. The component is not loaded, and nothing checks the
+    /// claim. `None` if it has neither.
+    pub fn label_of(component: &[u8]) -> Option<String> {
+        annotate::label(component)
+    }
+
     /// The names of a stack's parts.
     pub(super) fn part_names(&self) -> Arc<[String]> {
         Arc::clone(&self.inner.parts)
@@ -219,6 +244,23 @@ impl Policy {
         let imports = types.imports(engine).map(|(name, _)| name.to_owned());
         let exports = types.exports(engine).map(|(name, _)| name.to_owned());
         (imports.collect(), exports.collect())
+    }
+
+    /// The functions that it imports, each with the name of its interface.
+    pub(super) fn imports_by_instance(&self) -> Vec<(String, String)> {
+        let types = self.component().instance_pre().component().component_type();
+        let engine = self.engine().wasmtime();
+        let mut found = Vec::new();
+        for (instance, item) in types.imports(engine) {
+            if let ComponentItem::ComponentInstance(functions) = item.ty {
+                let functions = functions
+                    .exports(engine)
+                    .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_)))
+                    .map(|(function, _)| (instance.to_owned(), function.to_owned()));
+                found.extend(functions);
+            }
+        }
+        found
     }
 
     pub(super) fn component(&self) -> &PolicyPre<State> {

@@ -82,6 +82,31 @@ pub(super) fn parts(component: &[u8]) -> Vec<StackPart> {
     parts.collect()
 }
 
+/// The bytes of the part with this digest, if the stack holds it.
+pub(super) fn held<'c>(component: &'c [u8], digest: &str) -> Option<&'c [u8]> {
+    let mut depth = 0_usize;
+    for section in Parser::new(0).parse_all(component) {
+        match section {
+            Ok(Section::ModuleSection { .. }) => depth += 1,
+            Ok(Section::ComponentSection {
+                unchecked_range, ..
+            }) => {
+                if depth == 0
+                    && let Some(part) = component.get(unchecked_range)
+                    && sha256(part) == digest
+                {
+                    return Some(part);
+                }
+                depth += 1;
+            }
+            Ok(Section::End(_)) => depth = depth.saturating_sub(1),
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    None
+}
+
 /// The linker of one component: the engine's, and the imports of a stack's parts, if it has any.
 ///
 /// # Errors

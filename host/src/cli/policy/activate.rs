@@ -8,6 +8,7 @@ use super::check::{hint, print_claim};
 use super::subject::{ConfigFlags, Subject};
 use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError};
+use crate::cli::failure::Failure;
 use crate::cli::output::{BAD, FAINT, GOOD, SCHEMA, UNSURE, paint};
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::Line;
@@ -31,7 +32,7 @@ pub struct Args {
     /// Put it in force even if it did not ask for one of the settings during the check
     #[arg(long)]
     allow_unread_settings: bool,
-    /// Put it in force even if it breaks the contract or does not ask for a setting. What was overridden is recorded
+    /// Put it in force even if it breaks the contract, does not ask for a setting, or does not declare it so. What was overridden is recorded
     /// with it, and `policy log` shows it
     #[arg(long)]
     force: bool,
@@ -57,6 +58,16 @@ struct Broken<'a> {
     detail: &'a str,
 }
 
+/// The error for settings that the policy does not declare.
+fn wrong_settings(policy: &str, problems: &[String]) -> Failure {
+    let problems = problems.join("; ");
+    UsageError(format!(
+        "{}: {problems}. Nothing was changed; --force puts it in force anyway",
+        Line(policy)
+    ))
+    .into()
+}
+
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let settings = args.subject.settings(session)?;
@@ -74,9 +85,13 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         policy,
         settings: policy_settings,
     } = &policy_with_settings;
+    if !args.force && !examination.problems.is_empty() {
+        return Err(wrong_settings(policy.name(), &examination.problems));
+    }
     let forced = args.force || (report.holds() && args.allow_unread_settings);
     if report.holds()
         && !forced
+        && !examination.unread_settings.is_empty()
         && let Some(unasked) = args
             .config
             .unasked(report.settings_read.iter().map(|name| &**name))
@@ -139,7 +154,14 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             Line(policy.name()),
             Line(trail.reference())
         )?;
-        writeln!(output, "  {} {}", paint(FAINT, "policy  "), policy.digest())?;
+        let label = policy.label().map(|label| format!(" {label}"));
+        writeln!(
+            output,
+            "  {} {}{}",
+            paint(FAINT, "policy  "),
+            policy.digest(),
+            label.unwrap_or_default()
+        )?;
         writeln!(
             output,
             "  {} {}",

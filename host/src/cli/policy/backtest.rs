@@ -89,7 +89,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let since = time::option("--since", args.since.as_deref(), Bound::Since, started)?;
     let trail = session.trail(&settings)?;
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
-    let policy_settings = args.config.settings(MissingKey::UseOnce)?;
+    let policy_settings = args.config.settings_for(&policy, MissingKey::UseOnce)?;
     let limits = outcome_limits(&settings)?;
     let backtest = Backtest {
         trail: &trail,

@@ -124,7 +124,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let policy = args.subject.policy.load(&engine)?;
     let builtin = Source::Builtin.load(&engine)?;
     let (config, none) = (
-        args.config.settings(MissingKey::UseOnce)?,
+        args.config.settings_for(&policy, MissingKey::UseOnce)?,
         PolicySettings::default(),
     );
     let time = Duration::from_secs_f64(args.seconds);

@@ -80,7 +80,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     }
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
     let contract = Contract {
-        settings: args.config.settings(MissingKey::UseOnce)?,
+        settings: args.config.settings_for(&policy, MissingKey::UseOnce)?,
         limits,
         documents,
         hostile: args.hostile,

@@ -7,11 +7,12 @@ use serde::Serialize;
 use super::subject::Subject;
 use crate::cli::Result;
 use crate::cli::exit::Exit;
+use crate::cli::failure::failure;
 use crate::cli::output::{Output, SCHEMA, STRONG, paint};
 use crate::cli::session::Session;
 use crate::cli::text::Line;
 use crate::outcome::counted;
-use crate::policy::{Allocation, INTERFACE, Inspection, Policy};
+use crate::policy::{Allocation, INTERFACE, Inspection, Policy, SettingsSchema};
 
 /// Show what a policy is, and what it can and cannot reach
 ///
@@ -42,6 +43,8 @@ struct Inspected<'a> {
     custom_sections: Vec<Custom<'a>>,
     /// The parts of a stack, in the order in which they are called; empty for other policies.
     parts: Vec<PartJson>,
+    /// The settings that it declares, by name; null if it declares none, so that it may ask for any.
+    settings: Option<&'a SettingsSchema>,
 }
 
 #[derive(Serialize)]
@@ -77,12 +80,19 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let bytes = args.subject.policy.read()?;
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
     let inspection = policy.inspect(&bytes)?;
-    if session.output.is_json() {
-        session
-            .output
-            .object(&json(&policy, bytes.len(), &inspection))?;
+    let schema = SettingsSchema::of(&bytes).map_err(|error| failure!("{error}"))?;
+    let output = &mut session.output;
+    if output.is_json() {
+        let inspected = json(&policy, bytes.len(), &inspection);
+        output.object(&Inspected {
+            settings: schema.as_ref(),
+            ..inspected
+        })?;
     } else {
-        print(&policy, bytes.len(), &inspection, &mut session.output)?;
+        print(&policy, bytes.len(), &inspection, output)?;
+        if let Some(schema) = &schema {
+            print_settings(schema, output)?;
+        }
     }
     Ok(Exit::Done)
 }
@@ -134,7 +144,25 @@ fn json<'a>(policy: &'a Policy, bytes: usize, inspection: &'a Inspection) -> Ins
                 verbatim: part.is_verbatim,
             })
             .collect(),
+        settings: None,
     }
+}
+
+/// The declared settings, one a line, with what they do below.
+fn print_settings(schema: &SettingsSchema, out: &mut Output) -> io::Result<()> {
+    heading(out, "Settings")?;
+    for (name, setting) in schema.iter() {
+        let mut notes = vec![setting.kind.name().to_owned()];
+        notes.extend(setting.required.then(|| "required".to_owned()));
+        notes.extend(setting.secret.then(|| "secret".to_owned()));
+        let default = setting.default.as_ref();
+        notes.extend(default.map(|default| format!("default {default}")));
+        writeln!(out, "  {}  {}", Line(name), Line(&notes.join(", ")))?;
+        if !setting.doc.is_empty() {
+            writeln!(out, "      {}", Line(&setting.doc))?;
+        }
+    }
+    Ok(())
 }
 
 fn print(

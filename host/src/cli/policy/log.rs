@@ -39,6 +39,8 @@ struct Present<'a> {
     policy: &'a str,
     /// The policy's name on the command line, if this program includes it.
     name: Option<&'a str>,
+    /// What the component calls itself, in quotes.
+    label: Option<&'a str>,
     settings: &'a str,
     builtin: bool,
     since: Option<&'a str>,
@@ -51,6 +53,8 @@ struct Span {
     policy: String,
     /// The policy's name on the command line, if this program includes it.
     name: Option<String>,
+    /// What the component calls itself, in quotes, if it is kept.
+    label: Option<String>,
     settings: String,
     builtin: bool,
     kept: bool,
@@ -126,6 +130,12 @@ pub fn run(_: &Args, session: &mut Session) -> Result<Exit> {
     let in_force = trail.in_force()?;
     let used = trail.used_policies()?;
     let none = PolicySettings::default().digest();
+    let label = match &in_force {
+        Some(policy) if known.name(&policy.component).is_none() => {
+            own_words(&trail, &policy.component)?.0
+        }
+        _ => None,
+    };
     let present = match &in_force {
         Some(PolicyInForce {
             component,
@@ -135,6 +145,7 @@ pub fn run(_: &Args, session: &mut Session) -> Result<Exit> {
         }) => Present {
             policy: component,
             name: known.name(component),
+            label: label.as_deref(),
             settings,
             builtin: component == builtin.digest(),
             since: Some(since),
@@ -143,6 +154,7 @@ pub fn run(_: &Args, session: &mut Session) -> Result<Exit> {
         None => Present {
             policy: builtin.digest(),
             name: known.name(builtin.digest()),
+            label: None,
             settings: &none,
             builtin: true,
             since: None,
@@ -183,11 +195,12 @@ fn spans(trail: &Trail, engine: &Engine, known: &Known) -> Result<Vec<Span>> {
         let is_builtin = name.as_deref() == Some("builtin");
         let settings = trail_policies.settings(&decision.settings)?;
         let point = Point::of(&decision, trail)?;
-        let parts = match &name {
-            Some(_) => Vec::new(),
-            None => part_names(trail, &decision.policy)?,
+        let (label, parts) = match &name {
+            Some(_) => (None, Vec::new()),
+            None => own_words(trail, &decision.policy)?,
         };
         spans.push(Span {
+            label,
             parts,
             builtin: is_builtin,
             kept: settings.is_some()
@@ -206,11 +219,14 @@ fn spans(trail: &Trail, engine: &Engine, known: &Known) -> Result<Vec<Span>> {
     Ok(spans)
 }
 
-/// The names of the parts of a kept stack. Empty for other policies, and if the component is not kept.
-fn part_names(trail: &Trail, digest: &str) -> Result<Vec<String>> {
-    let component = trail.policy_file(PolicyFileKind::Component, digest)?;
-    let parts = component.map(|component| Policy::parts_of(&component));
-    Ok(parts.into_iter().flatten().map(|part| part.name).collect())
+/// What a kept component calls itself, and the names of its parts, if it is a stack.
+fn own_words(trail: &Trail, digest: &str) -> Result<(Option<String>, Vec<String>)> {
+    let Some(component) = trail.policy_file(PolicyFileKind::Component, digest)? else {
+        return Ok((None, Vec::new()));
+    };
+    let parts = Policy::parts_of(&component).into_iter();
+    let parts = parts.map(|part| part.name).collect();
+    Ok((Policy::label_of(&component), parts))
 }
 
 /// Records where the last span begins, if it has more than one entry.
@@ -227,20 +243,23 @@ fn print(
     used: &UsedPolicies,
     output: &mut Output,
 ) -> io::Result<()> {
-    let name = |digest: &str, name: Option<&str>| {
+    let name = |digest: &str, name: Option<&str>, label: Option<&str>| {
         let digest = if digest.is_empty() {
             "not said"
         } else {
             digest
         };
-        let note = name.map(|name| format!(" ({name})")).unwrap_or_default();
+        // Parentheses are for what this program knows, quotes for what a component claims.
+        let note = name.map(|name| format!(" ({name})"));
+        let note = note.or_else(|| label.map(|label| format!(" {label}")));
+        let note = note.unwrap_or_default();
         format!("{}{note}", Line(digest))
     };
     writeln!(
         output,
         "{} {}{}",
         paint(GOOD, "in force"),
-        name(present.policy, present.name),
+        name(present.policy, present.name, present.label),
         present
             .since
             .map(|since| format!(" since {}", Line(since)))
@@ -258,7 +277,10 @@ fn print(
         writeln!(
             output,
             "\n{}",
-            paint(STRONG, name(&span.policy, span.name.as_deref()))
+            paint(
+                STRONG,
+                name(&span.policy, span.name.as_deref(), span.label.as_deref())
+            )
         )?;
         if !span.parts.is_empty() {
             let parts = span.parts.join(", ");

@@ -4,14 +4,18 @@
 //! One file per subcommand. `subject`, shared by all, selects the policy and its settings.
 
 mod activate;
+mod annotate;
 mod backtest;
 mod bench;
 mod call;
+mod cases;
 mod check;
 mod compile;
 mod compose;
 mod distrust;
+mod export;
 mod given;
+mod import;
 mod inspect;
 mod log;
 mod new;
@@ -26,7 +30,7 @@ mod test_report;
 use clap::Subcommand;
 
 pub use recording_file::RecordingFile;
-pub use subject::{Source, unasked};
+pub use subject::{Source, check_declared, unasked};
 
 use super::exit::Exit;
 use super::session::Session;
@@ -36,7 +40,7 @@ use crate::cli::Result;
 ///
 /// FILE is a WebAssembly component of the world chiffon:audit/policy, in any language, or `builtin` for the default
 /// policy; this program also includes `builtin:redact` and `builtin:bound`. `new`, `inspect`, `run`, `test`, `check`,
-/// `bench` and `compose` need no repository; only `activate` and `distrust` change one.
+/// `bench`, `compose` and `annotate` need no repository; only `activate`, `distrust` and `import` change one.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -49,15 +53,19 @@ enum Command {
     Inspect(inspect::Args),
     Run(run::Args),
     Test(test::Args),
+    Cases(cases::Args),
     Check(check::Args),
     #[command(hide = true)]
     Compile(compile::Args),
     Bench(bench::Args),
     Compose(compose::Args),
+    Annotate(annotate::Args),
     Backtest(backtest::Args),
     Activate(activate::Args),
     Distrust(distrust::Args),
     Log(log::Args),
+    Export(export::Args),
+    Import(import::Args),
     Reproduce(reproduce::Args),
 }
 
@@ -68,14 +76,18 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         Command::Inspect(args) => inspect::run(args, session),
         Command::Run(args) => run::run(args, session),
         Command::Test(args) => test::run(args, session),
+        Command::Cases(args) => cases::run(args, session),
         Command::Check(args) => check::run(args, session),
         Command::Compile(args) => compile::run(args, session),
         Command::Bench(args) => bench::run(args, session),
         Command::Compose(args) => compose::run(args, session),
+        Command::Annotate(args) => annotate::run(args, session),
         Command::Backtest(args) => backtest::run(args, session),
         Command::Activate(args) => activate::run(args, session),
         Command::Distrust(args) => distrust::run(args, session),
         Command::Log(args) => log::run(args, session),
+        Command::Export(args) => export::run(args, session),
+        Command::Import(args) => import::run(args, session),
         Command::Reproduce(args) => reproduce::run(args, session),
     }
 }

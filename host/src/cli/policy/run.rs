@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::call::{self, CallReport};
 use super::given;
-use super::subject::{ConfigFlags, Subject};
+use super::subject::{ConfigFlags, Subject, check_declared};
 use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError, cannot_read};
 use crate::cli::failure::Context as _;
@@ -64,9 +64,9 @@ fn fresh(args: &Args, settings: &Settings, session: &mut Session) -> Result<Exit
         Some(path) => given::existing(path, &outcome.task_id)?,
         None => None,
     };
-    let policy_settings = args.config.settings(MissingKey::UseOnce)?;
     let now = given::now(args.now.as_deref(), session)?;
     let policy = args.subject.load(settings, Allocation::OnDemand, session)?;
+    let policy_settings = args.config.settings_for(&policy, MissingKey::UseOnce)?;
     let trial = Trial {
         existing: existing.as_deref(),
         ..Trial::new(&outcome, &policy_settings, now)
@@ -96,10 +96,11 @@ fn replay(args: &Args, path: &Path, settings: &Settings, session: &mut Session) 
         .replay(&outcome_limits(settings)?)
         .map_err(wrong)?;
     let given = args.config.settings(MissingKey::UseOnce)?;
+    let policy = args.subject.load(settings, Allocation::OnDemand, session)?;
     if !given.is_empty() {
+        check_declared(&policy, &given)?;
         replay.settings = given;
     }
-    let policy = args.subject.load(settings, Allocation::OnDemand, session)?;
     let trial = replay.trial();
     let call = trial.run_with_exchanges(&policy);
     if let Some(file) = &args.record {

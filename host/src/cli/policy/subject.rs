@@ -10,10 +10,11 @@ use clap::Args;
 use crate::cli::Result;
 use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::session::{Session, engine, setting};
+use crate::cli::settings_file::{SettingsFile, joined_settings, settings_file};
 use crate::cli::text::Line;
 use crate::config::{ConfigError, Settings};
 use crate::policies::{MissingKey, read_secret_setting};
-use crate::policy::{Allocation, Engine, Policy, PolicySettings};
+use crate::policy::{Allocation, Engine, Policy, PolicySettings, SettingsSchema};
 
 /// A policy as the command line names it: `builtin`, `builtin:NAME`, or a component's file (`./builtin` for a file of
 /// that name).
@@ -109,6 +110,10 @@ pub struct ConfigFlags {
         value_parser = setting
     )]
     settings: Vec<(String, String)>,
+    /// Give the policy the settings in this TOML file. Names in a table begin with the table's name and a dot, as those
+    /// of a part of a stack do. `--setting` takes precedence
+    #[arg(long, value_name = "FILE", value_parser = settings_file)]
+    config_file: Option<SettingsFile>,
     /// Give the policy the text of this file as a secret setting; can be repeated. Its value is never shown, and an
     /// entry that would contain it is refused. Parts and encodings of the value are not recognised. `activate` keeps a
     /// random key in FILE.key
@@ -120,18 +125,27 @@ impl ConfigFlags {
     /// A warning about settings that the policy did not ask for, since their names may be misspelt. `None` if there
     /// are none.
     pub fn unasked<'a>(&self, asked: impl IntoIterator<Item = &'a str>) -> Option<String> {
-        let given = self.settings.iter().chain(&self.secrets);
-        unasked(given.map(|(name, _)| &**name), asked)
+        let flags = self.settings.iter().chain(&self.secrets);
+        let flags = flags.map(|(name, _)| &**name);
+        let file = self.config_file.iter().flatten();
+        unasked(flags.chain(file.map(|(name, _)| &**name)), asked)
     }
 
     /// The settings to give to the policy. Reads the files of secret settings.
     pub fn settings(&self, missing: MissingKey) -> Result<PolicySettings> {
-        let values = self.settings.iter().cloned().collect::<BTreeMap<_, _>>();
+        let values = joined_settings(self.config_file.as_ref(), &self.settings);
         let mut secrets = BTreeMap::new();
         for (name, file) in &self.secrets {
             secrets.insert(name.clone(), read_secret_setting(Path::new(file), missing)?);
         }
         Ok(PolicySettings::with_secrets(values, secrets))
+    }
+
+    /// The settings to give to this policy, checked against those that it declares. Otherwise as [`settings`](Self::settings).
+    pub fn settings_for(&self, policy: &Policy, missing: MissingKey) -> Result<PolicySettings> {
+        let settings = self.settings(missing)?;
+        check_declared(policy, &settings)?;
+        Ok(settings)
     }
 
     /// The files of the secret settings, by the tags that replace their values in the kept settings.
@@ -144,6 +158,19 @@ impl ConfigFlags {
         }
         Ok(files)
     }
+}
+
+/// Checks settings against those that a policy declares. A policy that declares none takes any.
+pub fn check_declared(policy: &Policy, settings: &PolicySettings) -> Result<()> {
+    let schema =
+        SettingsSchema::of(policy.bytes()).map_err(|error| UsageError(error.to_string()))?;
+    let problems = schema.map(|schema| schema.problems(settings));
+    let problems = problems.unwrap_or_default();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let (name, problems) = (Line(policy.name()), problems.join("; "));
+    Err(UsageError(format!("{name}: {problems}")).into())
 }
 
 /// A warning about given settings that a policy did not ask for. `None` if it asked for all of them.

@@ -11,7 +11,7 @@ use crate::cli::exit::{Exit, UsageError, cannot_read};
 use crate::cli::failure::failure;
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::Line;
-use crate::policy::{Allocation, CASES_SUFFIX, Call, CaseFile};
+use crate::policy::{Allocation, CASES_SUFFIX, Call, CaseError, CaseFile, Coverage};
 
 /// Run test cases against a policy
 ///
@@ -36,6 +36,9 @@ pub struct Args {
     /// Also write the results as JUnit XML to this file
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Show which answers, settings and host calls no case exercises
+    #[arg(long)]
+    coverage: bool,
 }
 
 /// Directories that are not searched for cases: build output, and names that start with a dot.
@@ -53,10 +56,11 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let mut files = Vec::new();
     for path in find(&args.cases)? {
         let file =
-            CaseFile::load(&path).map_err(|error| failure!("{}: {error}", path.display()))?;
+            CaseFile::load(&path).map_err(|error| failure!("{}: {error}", place(&path, &error)))?;
         files.push(file);
     }
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
+    let mut coverage = Coverage::new(&policy);
     let mut totals = Totals::default();
     let mut ran = Vec::new();
     let (mut given, mut asked) = (BTreeSet::new(), BTreeSet::new());
@@ -72,11 +76,12 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
                 continue;
             }
             given.extend(report.settings_given.iter().cloned());
+            coverage.add(&report);
             let calls = report.call.iter();
             asked.extend(calls.flat_map(Call::settings_read).map(str::to_owned));
             if args.update {
                 file.update(index, &mut report)
-                    .map_err(|error| failure!("{}: {error}", file.path().display()))?;
+                    .map_err(|error| failure!("{}: {error}", place(file.path(), &error)))?;
             }
             totals.count(&report);
             ran.push(CaseRun {
@@ -86,7 +91,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             });
         }
         file.save()
-            .map_err(|error| failure!("{}: {error}", file.path().display()))?;
+            .map_err(|error| failure!("{}: {error}", place(file.path(), &error)))?;
     }
     totals.seconds = started.elapsed().as_secs_f64();
     if ran.is_empty() {
@@ -95,7 +100,9 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     if let Some(path) = &args.junit {
         test_report::write_junit(path, &policy, &ran)?;
     }
-    test_report::print(&policy, &ran, &totals, &mut session.output)?;
+    let kinds = args.coverage.then(|| coverage.kinds());
+    let kinds = kinds.as_ref().map(<[_; 4]>::as_slice);
+    test_report::print(&policy, &ran, &totals, kinds, &mut session.output)?;
     let given = given.iter().map(|name: &String| &**name);
     if let Some(unasked) = unasked(given, asked.iter().map(|name: &String| &**name)) {
         session.output.note(format_args!("note: {unasked}"));
@@ -105,6 +112,14 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     } else {
         Exit::Broken
     })
+}
+
+/// The file with the line of the mistake, if it is one line's.
+fn place(path: &Path, error: &CaseError) -> String {
+    match error.line() {
+        Some(line) => format!("{}:{line}", path.display()),
+        None => path.display().to_string(),
+    }
 }
 
 /// The error for a run without cases, which must not look like a success.

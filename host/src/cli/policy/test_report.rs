@@ -1,5 +1,6 @@
 //! The results of test cases: for people, as JSON, and as JUnit XML.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use crate::cli::Result;
 use crate::cli::failure::Context as _;
 use crate::cli::output::{BAD, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, paint};
 use crate::cli::text::{Line, Lines};
-use crate::policy::{CaseReport, Mismatch, Policy};
+use crate::policy::{CaseReport, Covered, Difference, Mismatch, Policy};
 
 /// A test case that was run.
 pub struct CaseRun {
@@ -54,11 +55,21 @@ struct Tested<'a> {
     updated: usize,
     seconds: f64,
     cases: Vec<CaseJson<'a>>,
+    /// What the cases exercise of the policy, if that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coverage: Option<BTreeMap<&'static str, CoveredJson<'a>>>,
+}
+
+#[derive(Serialize)]
+struct CoveredJson<'a> {
+    exercised: &'a [String],
+    missing: &'a [String],
 }
 
 #[derive(Serialize)]
 struct CaseJson<'a> {
     file: String,
+    line: Option<usize>,
     name: &'a str,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -70,6 +81,7 @@ struct CaseJson<'a> {
 #[derive(Serialize)]
 struct MismatchJson<'a> {
     what: &'a str,
+    line: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +95,7 @@ pub fn print(
     policy: &Policy,
     ran: &[CaseRun],
     totals: &Totals,
+    coverage: Option<&[Covered]>,
     output: &mut Output,
 ) -> io::Result<()> {
     if output.is_json() {
@@ -94,6 +107,7 @@ pub fn print(
             updated: totals.updated,
             seconds: totals.seconds,
             cases: ran.iter().map(case_json).collect(),
+            coverage: coverage.map(|kinds| kinds.iter().map(covered_json).collect()),
         });
     }
     for one in ran {
@@ -113,7 +127,36 @@ pub fn print(
         "{} in {:.2} s",
         paint(style, summary),
         totals.seconds
-    )
+    )?;
+    coverage.map_or(Ok(()), |kinds| print_coverage(kinds, output))
+}
+
+fn covered_json(covered: &Covered) -> (&'static str, CoveredJson<'_>) {
+    let json = CoveredJson {
+        exercised: &covered.exercised,
+        missing: &covered.missing,
+    };
+    (covered.what, json)
+}
+
+/// What no case exercises, kind by kind.
+fn print_coverage(kinds: &[Covered], output: &mut Output) -> io::Result<()> {
+    writeln!(output, "{}", paint(STRONG, "not exercised by any case"))?;
+    for kind in kinds {
+        let total = kind.exercised.len() + kind.missing.len();
+        let (style, missing) = match kind.missing.as_slice() {
+            [] => (GOOD, "none".to_owned()),
+            missing => (UNSURE, missing.join(", ")),
+        };
+        writeln!(
+            output,
+            "  {:<9} {} ({} of {total})",
+            kind.what,
+            paint(style, Line(&missing)),
+            kind.missing.len()
+        )?;
+    }
+    Ok(())
 }
 
 fn word(report: &CaseReport) -> &'static str {
@@ -126,17 +169,18 @@ fn word(report: &CaseReport) -> &'static str {
 
 fn case_json(ran: &CaseRun) -> CaseJson<'_> {
     let mismatches = ran.report.mismatches.iter().map(|mismatch| {
-        let (what, expected, actual, problem) = match mismatch {
-            Mismatch::Differs {
+        let (what, expected, actual, problem) = match &mismatch.difference {
+            Difference::Differs {
                 what,
                 expected,
                 actual,
             } => (*what, Some(&**expected), Some(&**actual), None),
-            Mismatch::Fails { what, how } => (*what, None, None, Some(&**how)),
-            Mismatch::Unusable(how) => ("case", None, None, Some(&**how)),
+            Difference::Fails { what, how } => (*what, None, None, Some(&**how)),
+            Difference::Unusable(how) => ("case", None, None, Some(&**how)),
         };
         MismatchJson {
             what,
+            line: mismatch.line,
             expected,
             actual,
             problem,
@@ -145,11 +189,21 @@ fn case_json(ran: &CaseRun) -> CaseJson<'_> {
     let call = ran.report.call.as_ref();
     CaseJson {
         file: ran.file.display().to_string(),
+        line: ran.report.line,
         name: &ran.report.name,
         outcome: word(&ran.report),
         mismatches: mismatches.collect(),
         result: call.map(|call| call.result()),
         fuel: call.map(|call| call.fuel),
+    }
+}
+
+/// The case's file, and the line where it begins.
+fn place(ran: &CaseRun) -> String {
+    let file = ran.file.display();
+    match ran.report.line {
+        Some(line) => format!("{file}:{line}"),
+        None => file.to_string(),
     }
 }
 
@@ -160,7 +214,7 @@ fn print_case(ran: &CaseRun, output: &mut Output) -> io::Result<()> {
         "updated" => UNSURE,
         _ => BAD,
     };
-    let place = ran.file.display().to_string();
+    let place = place(ran);
     writeln!(
         output,
         "{} {}: {}",
@@ -178,17 +232,19 @@ fn print_case(ran: &CaseRun, output: &mut Output) -> io::Result<()> {
 }
 
 fn print_mismatch(mismatch: &Mismatch, output: &mut Output) -> io::Result<()> {
-    match mismatch {
-        Mismatch::Unusable(how) => writeln!(output, "  {}", Lines(how)),
-        Mismatch::Fails { what, how } => writeln!(output, "  {what}: {}", Line(how)),
-        Mismatch::Differs {
+    let line = mismatch.line.map(|line| format!("line {line}, "));
+    let line = line.unwrap_or_default();
+    match &mismatch.difference {
+        Difference::Unusable(how) => writeln!(output, "  {line}{}", Lines(how)),
+        Difference::Fails { what, how } => writeln!(output, "  {line}{what}: {}", Line(how)),
+        Difference::Differs {
             what,
             expected,
             actual,
         } => {
             writeln!(
                 output,
-                "  {what}:  {}",
+                "  {line}{what}:  {}",
                 paint(FAINT, "- expected, + actual")
             )?;
             for line in diff(expected, actual) {
@@ -254,6 +310,11 @@ pub fn write_junit(path: &Path, policy: &Policy, ran: &[CaseRun]) -> Result<()> 
             let mut case = TestCase::new(one.report.name.as_str(), status);
             case.set_classname(policy.name());
             case.set_time(one.duration);
+            case.extra
+                .insert("file".into(), file.display().to_string().into());
+            if let Some(line) = one.report.line {
+                case.extra.insert("line".into(), line.to_string().into());
+            }
             suite.add_test_case(case);
         }
         report.add_test_suite(suite);
@@ -264,13 +325,15 @@ pub fn write_junit(path: &Path, policy: &Policy, ran: &[CaseRun]) -> Result<()> 
 }
 
 fn describe(mismatch: &Mismatch) -> String {
-    match mismatch {
-        Mismatch::Unusable(how) => how.clone(),
-        Mismatch::Fails { what, how } => format!("{what}: {how}"),
-        Mismatch::Differs {
+    let line = mismatch.line.map(|line| format!("line {line}, "));
+    let line = line.unwrap_or_default();
+    match &mismatch.difference {
+        Difference::Unusable(how) => format!("{line}{how}"),
+        Difference::Fails { what, how } => format!("{line}{what}: {how}"),
+        Difference::Differs {
             what,
             expected,
             actual,
-        } => format!("{what}:\n{}", diff(expected, actual).join("\n")),
+        } => format!("{line}{what}:\n{}", diff(expected, actual).join("\n")),
     }
 }

@@ -1,13 +1,14 @@
 //! What a case expects: read from its file and compared with a call.
 
 use super::super::Call;
-use super::compare;
+use super::compare::Pattern;
 use super::json;
 use super::lacks;
-use super::{CaseError, Mismatch};
+use super::lines::Lines;
+use super::{CaseError, Difference, Mismatch};
 use regex::Regex;
 use serde_json::Value as Json;
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml_edit::Item;
 
@@ -20,6 +21,8 @@ pub(super) struct Expectations {
     entry: Option<EntryRule>,
     entry_lacks: Vec<String>,
     log: Option<LogRule>,
+    /// The lines of the file that have these keys.
+    lines: BTreeMap<&'static str, usize>,
 }
 
 /// The possible values of `expect.result`.
@@ -46,7 +49,7 @@ enum EntryRule {
     /// Exactly the bytes of this file.
     File(PathBuf),
     /// At least these members.
-    Partial(Json),
+    Partial(Pattern),
 }
 
 #[derive(Clone, Debug)]
@@ -57,6 +60,9 @@ enum LogRule {
     Some(TextRule),
 }
 
+/// The keys of `expect`.
+const KEYS: &[&str] = &["result", "reason", "message", "entry", "entry_lacks", "log"];
+
 /// Whether a string for an expected entry is the entry itself rather than a file name.
 pub(super) fn is_entry(text: &str) -> bool {
     text.trim_start().starts_with('{')
@@ -64,29 +70,38 @@ pub(super) fn is_entry(text: &str) -> bool {
 
 impl Expectations {
     /// Reads `expect`. Later values replace earlier ones.
-    pub fn read(&mut self, item: &Item) -> Result<(), CaseError> {
+    pub fn read(&mut self, item: &Item, lines: &Lines) -> Result<(), CaseError> {
         let table = item
             .as_table_like()
             .ok_or_else(|| CaseError::new("`expect` must be a table"))?;
         for (key, item) in table.iter() {
-            match key {
-                "result" => self.result = Some(result(item)?),
-                "reason" => self.reason = Some(TextRule::read(key, item)?),
-                "message" => self.message = Some(TextRule::read(key, item)?),
-                "entry" => self.entry = Some(EntryRule::read(item)?),
-                "entry_lacks" => self.entry_lacks = strings(key, item)?,
-                "log" => {
-                    self.log = Some(if item.is_array() {
-                        LogRule::Lines(strings(key, item)?)
-                    } else {
-                        LogRule::Some(TextRule::read(key, item)?)
-                    });
-                }
-                _ => {
-                    return Err(CaseError::new(format!(
-                        "there is no key `expect.{key}`; these are: result, reason, message, entry, entry_lacks, log"
-                    )));
-                }
+            let line = lines.of_key(table, key);
+            self.set(key, item).map_err(|error| error.at(line))?;
+            let key = KEYS.iter().find(|known| **known == key);
+            self.lines.extend(key.copied().zip(line));
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: &str, item: &Item) -> Result<(), CaseError> {
+        match key {
+            "result" => self.result = Some(result(item)?),
+            "reason" => self.reason = Some(TextRule::read(key, item)?),
+            "message" => self.message = Some(TextRule::read(key, item)?),
+            "entry" => self.entry = Some(EntryRule::read(item)?),
+            "entry_lacks" => self.entry_lacks = strings(key, item)?,
+            "log" => {
+                self.log = Some(if item.is_array() {
+                    LogRule::Lines(strings(key, item)?)
+                } else {
+                    LogRule::Some(TextRule::read(key, item)?)
+                });
+            }
+            _ => {
+                return Err(CaseError::new(format!(
+                    "there is no key `expect.{key}`; these are: {}",
+                    KEYS.join(", ")
+                )));
             }
         }
         Ok(())
@@ -104,8 +119,14 @@ impl Expectations {
     /// The differences between a call and the expectations.
     pub fn check(&self, call: &Call, directory: &Path) -> Result<Vec<Mismatch>, CaseError> {
         let mut found = Vec::new();
+        let mut add = |key: &str, difference: Difference| {
+            found.push(Mismatch {
+                line: self.lines.get(key).copied(),
+                difference,
+            });
+        };
         if self.is_empty() {
-            found.push(Mismatch::Fails {
+            add("expect", Difference::Fails {
                 what: "expect",
                 how: "the case has no expectations, so it tests nothing; `--update` writes its result into it".to_owned(),
             });
@@ -114,46 +135,59 @@ impl Expectations {
         if let Some(expected) = &self.result
             && expected != call.result()
         {
-            found.push(Mismatch::Differs {
-                what: "result",
-                expected: expected.clone(),
-                actual: describe_result(call),
-            });
+            add(
+                "result",
+                Difference::Differs {
+                    what: "result",
+                    expected: expected.clone(),
+                    actual: describe_result(call),
+                },
+            );
         }
-        if let Some(rule) = &self.reason {
-            found.extend(rule.check("reason", reason.as_deref(), call));
-        }
-        if let Some(rule) = &self.message {
-            found.extend(rule.check("message", call.message(), call));
+        for (what, rule, text) in [
+            ("reason", &self.reason, reason.as_deref()),
+            ("message", &self.message, call.message()),
+        ] {
+            let differs = rule.as_ref().and_then(|rule| rule.check(what, text, call));
+            differs.into_iter().for_each(|differs| add(what, differs));
         }
         if let Some(rule) = &self.entry {
-            found.extend(rule.check(call, directory)?);
-        }
-        match call.entry() {
-            Some(entry) => {
-                let entry = String::from_utf8_lossy(entry);
-                for text in &self.entry_lacks {
-                    found.extend(lacks::place(&entry, text).map(|place| Mismatch::Fails {
-                        what: "entry",
-                        how: format!("contains {text:?} {place}, which it must not"),
-                    }));
-                }
+            for differs in rule.check(call, directory)? {
+                add("entry", differs);
             }
-            // A policy that records nothing has not shown that it leaves the text out.
-            None if !self.entry_lacks.is_empty() && self.result.is_none() => {
-                found.push(no_entry(call));
-            }
-            None => {}
         }
-        if let Some(rule) = &self.log {
-            found.extend(rule.check(call));
+        for differs in self.check_lacks(call) {
+            add("entry_lacks", differs);
+        }
+        if let Some(differs) = self.log.as_ref().and_then(|rule| rule.check(call)) {
+            add("log", differs);
         }
         Ok(found)
     }
+
+    /// The texts that the entry contains and must not.
+    fn check_lacks(&self, call: &Call) -> Vec<Difference> {
+        match call.entry() {
+            Some(entry) => {
+                let entry = String::from_utf8_lossy(entry);
+                let found = self.entry_lacks.iter().filter_map(|text| {
+                    let place = lacks::place(&entry, text)?;
+                    Some(Difference::Fails {
+                        what: "entry",
+                        how: format!("contains {text:?} {place}, which it must not"),
+                    })
+                });
+                found.collect()
+            }
+            // A policy that records nothing has not shown that it leaves the text out.
+            None if !self.entry_lacks.is_empty() && self.result.is_none() => vec![no_entry(call)],
+            None => Vec::new(),
+        }
+    }
 }
 
-fn no_entry(call: &Call) -> Mismatch {
-    Mismatch::Fails {
+fn no_entry(call: &Call) -> Difference {
+    Difference::Fails {
         what: "entry",
         how: format!("there is none: the result is {}", describe_result(call)),
     }
@@ -220,21 +254,21 @@ impl TextRule {
         }
     }
 
-    fn check(&self, what: &'static str, text: Option<&str>, call: &Call) -> Option<Mismatch> {
+    fn check(&self, what: &'static str, text: Option<&str>, call: &Call) -> Option<Difference> {
         let Some(text) = text else {
             let how = format!("there is none: the result is {}", describe_result(call));
-            return Some(Mismatch::Fails { what, how });
+            return Some(Difference::Fails { what, how });
         };
         if self.matches(text) {
             return None;
         }
         Some(match self {
-            TextRule::Equals(expected) => Mismatch::Differs {
+            TextRule::Equals(expected) => Difference::Differs {
                 what,
                 expected: expected.clone(),
                 actual: text.to_owned(),
             },
-            rule => Mismatch::Fails {
+            rule => Difference::Fails {
                 what,
                 how: format!("is {text:?}, and not one that {}", rule.describe()),
             },
@@ -247,14 +281,16 @@ impl EntryRule {
         match item.as_str() {
             Some(text) if is_entry(text) => Ok(EntryRule::Text(text.to_owned())),
             Some(file) => Ok(EntryRule::File(PathBuf::from(file))),
-            None if item.is_table_like() => Ok(EntryRule::Partial(json::of_item(item))),
+            None if item.is_table_like() => Pattern::read(&json::of_item(item))
+                .map(EntryRule::Partial)
+                .map_err(|error| CaseError::new(format!("`expect.entry`: {error}"))),
             None => Err(CaseError::new(
                 "`expect.entry` must be the entry's text, its file's name, or a table of members that it has",
             )),
         }
     }
 
-    fn check(&self, call: &Call, directory: &Path) -> Result<Vec<Mismatch>, CaseError> {
+    fn check(&self, call: &Call, directory: &Path) -> Result<Vec<Difference>, CaseError> {
         let what = "entry";
         let Some(entry) = call.entry() else {
             return Ok(vec![no_entry(call)]);
@@ -264,12 +300,12 @@ impl EntryRule {
             EntryRule::Text(text) => text.clone(),
             EntryRule::File(file) => {
                 let path = directory.join(file);
-                match fs::read(&path) {
+                match super::read_bounded(&path) {
                     Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                     // `--update` will create the file.
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                         let how = format!("there is no file {}", path.display());
-                        return Ok(vec![Mismatch::Fails { what, how }]);
+                        return Ok(vec![Difference::Fails { what, how }]);
                     }
                     Err(error) => {
                         let text = format!("cannot read {}: {error}", path.display());
@@ -280,15 +316,15 @@ impl EntryRule {
             EntryRule::Partial(expected) => {
                 let actual: Json = serde_json::from_str(&actual)
                     .map_err(|error| CaseError::new(format!("the entry is not JSON: {error}")))?;
-                let differences = compare::partial(expected, &actual);
+                let differences = expected.differences(&actual);
                 return Ok(differences
                     .into_iter()
-                    .map(|how| Mismatch::Fails { what, how })
+                    .map(|how| Difference::Fails { what, how })
                     .collect());
             }
         };
         Ok((expected != actual)
-            .then(|| Mismatch::Differs {
+            .then(|| Difference::Differs {
                 what,
                 expected,
                 actual: actual.into_owned(),
@@ -299,18 +335,18 @@ impl EntryRule {
 }
 
 impl LogRule {
-    fn check(&self, call: &Call) -> Option<Mismatch> {
+    fn check(&self, call: &Call) -> Option<Difference> {
         let lines: Vec<String> = call.log.iter().map(ToString::to_string).collect();
         let what = "log";
         match self {
-            LogRule::Lines(expected) if *expected != lines => Some(Mismatch::Differs {
+            LogRule::Lines(expected) if *expected != lines => Some(Difference::Differs {
                 what,
                 expected: expected.join("\n"),
                 actual: lines.join("\n"),
             }),
             LogRule::Some(rule) if !lines.iter().any(|line| rule.matches(line)) => {
                 let how = format!("has no line that {}; it is {lines:?}", rule.describe());
-                Some(Mismatch::Fails { what, how })
+                Some(Difference::Fails { what, how })
             }
             _ => None,
         }

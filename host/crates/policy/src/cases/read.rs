@@ -5,13 +5,13 @@
 use super::super::{HostFault, HostFunction, Policy, PolicySettings, Recording, Replay, Trial};
 use super::expect::Expectations;
 use super::json;
+use super::lines::Lines;
 use super::{Case, CaseError};
 use outcome::clock::Timestamp;
 use outcome::{Limits, TaskId, TaskOutcome};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
-use toml_edit::{DocumentMut, Item, TableLike};
+use toml_edit::{Item, Table};
 
 /// The time of recording if a case does not give one. Its value does not matter.
 const NOW: Timestamp = Timestamp::from_seconds(1_767_225_600);
@@ -52,78 +52,75 @@ pub(super) struct CaseInput {
 }
 
 /// The cases of a file: each `[[case]]`, with the keys before the first as defaults; or the whole file as one case.
-pub(super) fn cases(document: &DocumentMut, path: &Path) -> Result<Vec<Case>, CaseError> {
+pub(super) fn cases(top: &Table, path: &Path, lines: &Lines) -> Result<Vec<Case>, CaseError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(super::CASES_SUFFIX).unwrap_or(&name);
-    let top = document.as_table();
     let Some(list) = top.get("case") else {
         if top.is_empty() {
             return Ok(Vec::new());
         }
-        let case = read_case(top, None, &CaseInput::default(), name, None)?;
+        let mut case = Case::new(name, None);
+        case.read(top, lines)?;
         return Ok(vec![case]);
     };
-    let list = list
-        .as_array_of_tables()
-        .ok_or_else(|| CaseError::new("`case` must be written as `[[case]]`"))?;
+    let list = list.as_array_of_tables().ok_or_else(|| {
+        CaseError::new("`case` must be written as `[[case]]`").at(lines.of_key(top, "case"))
+    })?;
     let mut defaults = CaseInput::default();
-    let mut expected = None;
+    let mut expected = Expectations::default();
     for (key, item) in top.iter().filter(|(key, _)| *key != "case") {
         match key {
-            "expect" => expected = Some(item),
-            _ => defaults.set(key, item)?,
+            "expect" => expected.read(item, lines)?,
+            _ => defaults
+                .set(key, item)
+                .map_err(|error| error.at(lines.of_key(top, key)))?,
         }
     }
-    let named =
-        |place: usize, table: &toml_edit::Table| match table.get("name").and_then(Item::as_str) {
-            Some(name) => name.to_owned(),
-            None => format!("{name} {}", place + 1),
+    let cases = list.iter().enumerate().map(|(place, table)| {
+        let mut case = Case {
+            input: defaults.clone(),
+            expect: expected.clone(),
+            line: lines.of(table.span()),
+            ..Case::new(&format!("{name} {}", place + 1), Some(place))
         };
-    list.iter()
-        .enumerate()
-        .map(|(place, table)| {
-            let name = named(place, table);
-            read_case(table, Some(place), &defaults, &name, expected)
-                .map_err(|error| CaseError::new(format!("case {name:?}: {}", error.0)))
-        })
-        .collect()
+        if let Some(name) = table.get("name").and_then(Item::as_str) {
+            name.clone_into(&mut case.name);
+        }
+        match case.read(table, lines) {
+            Ok(()) => Ok(case),
+            Err(error) => Err(error.at(case.line).within(&format!("case {:?}", case.name))),
+        }
+    });
+    cases.collect()
 }
 
-fn read_case(
-    table: &dyn TableLike,
-    place: Option<usize>,
-    defaults: &CaseInput,
-    name: &str,
-    expected: Option<&Item>,
-) -> Result<Case, CaseError> {
-    let mut input = defaults.clone();
-    for (key, item) in table.iter() {
-        if key != "expect" && key != "name" {
-            input.set(key, item)?;
+impl Case {
+    fn new(name: &str, place: Option<usize>) -> Case {
+        Case {
+            name: name.to_owned(),
+            input: CaseInput::default(),
+            expect: Expectations::default(),
+            place,
+            line: None,
         }
     }
-    let name = match table.get("name") {
-        None => name,
-        Some(name) => name
-            .as_str()
-            .ok_or_else(|| CaseError::new("`name` must be a string"))?,
-    };
-    let mut expect = Expectations::default();
-    for item in expected.into_iter().chain(table.get("expect")) {
-        expect.read(item)?;
+
+    fn read(&mut self, table: &Table, lines: &Lines) -> Result<(), CaseError> {
+        for (key, item) in table.iter() {
+            let read = match key {
+                "expect" => self.expect.read(item, lines),
+                "name" => text(key, item).map(|name| name.clone_into(&mut self.name)),
+                _ => self.input.set(key, item),
+            };
+            read.map_err(|error| error.at(lines.of_key(table, key)))?;
+        }
+        Ok(())
     }
-    Ok(Case {
-        name: name.to_owned(),
-        input,
-        expect,
-        place,
-    })
 }
 
 impl CaseInput {
     fn set(&mut self, key: &str, item: &Item) -> Result<(), CaseError> {
         match key {
-            "name" => {}
             "outcome" => self.outcome = Some(document(key, item)?),
             "existing" => {
                 self.existing = match item.as_bool() {
@@ -209,7 +206,8 @@ fn entry_of_earlier(
 
 fn read_recording(path: &Path, limits: &Limits) -> Result<Replay, CaseError> {
     let named = |text: String| CaseError::new(format!("the recording {} {text}", path.display()));
-    let bytes = fs::read(path).map_err(|error| named(format!("cannot be read: {error}")))?;
+    let bytes =
+        super::read_bounded(path).map_err(|error| named(format!("cannot be read: {error}")))?;
     let recording = Recording::parse(&bytes).map_err(|error| named(error.to_string()))?;
     recording
         .replay(limits)
@@ -253,7 +251,7 @@ impl Document {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, CaseError> {
-    fs::read(path)
+    super::read_bounded(path)
         .map_err(|error| CaseError::new(format!("cannot read {}: {error}", path.display())))
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::Call;
 use super::CaseError;
+use super::compare::MATCHERS;
 use super::expect::is_entry;
 use super::json;
 use serde_json::Value as Json;
@@ -97,20 +98,40 @@ fn set(table: &mut dyn TableLike, key: &str, value: Option<Value>, wanted: bool)
 
 /// Sets the expected members to the entry's values, and removes those that it lacks or that TOML cannot represent.
 fn members(table: &mut dyn TableLike, actual: &Json) {
+    if is_matcher(table) {
+        return;
+    }
     let keys: Vec<String> = table.iter().map(|(key, _)| key.to_owned()).collect();
     for key in keys {
         let member = actual.get(&key);
+        let is_rule = table.get(&key).is_some_and(has_matcher);
         match table.get_mut(&key).and_then(Item::as_table_like_mut) {
             Some(inner) if member.is_some_and(Json::is_object) => {
                 members(inner, member.unwrap_or(&Json::Null));
             }
+            _ if is_rule => {}
             _ => set(table, &key, member.and_then(json::to_value), true),
         }
     }
 }
 
+fn is_matcher(table: &dyn TableLike) -> bool {
+    table.len() == 1 && table.iter().all(|(key, _)| MATCHERS.contains(&key))
+}
+
+/// Whether there is a matcher in an expectation. A matcher is a rule, which a result does not replace.
+fn has_matcher(item: &Item) -> bool {
+    if let Some(table) = item.as_table_like() {
+        return is_matcher(table) || table.iter().any(|(_, item)| has_matcher(item));
+    }
+    let mut tables = item.as_array_of_tables().into_iter().flatten();
+    let mut values = item.as_array().into_iter().flatten();
+    tables.any(|table| has_matcher(&Item::Table(table.clone())))
+        || values.any(|value| has_matcher(&Item::Value(value.clone())))
+}
+
 /// Writes a text as a person would: several lines between `'''`, if no character in them needs an escape.
-fn text_value(text: &str) -> Value {
+pub(super) fn text_value(text: &str) -> Value {
     let literal = text.contains('\n')
         && !text.contains("'''")
         && !text.ends_with('\'')

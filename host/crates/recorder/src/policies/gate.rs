@@ -8,7 +8,7 @@ use std::fmt;
 use super::{PolicyWithSettings, keep};
 use outcome::Limits;
 use outcome::clock::Timestamp;
-use policy::{Claim, Contract, Policy, PolicySettings, Report};
+use policy::{Claim, Contract, Policy, PolicySettings, Report, SettingsSchema};
 use trail::{PolicyInForce, Trail, TrailError};
 
 /// The result of examining a policy with its settings.
@@ -18,6 +18,8 @@ pub struct Examination {
     pub report: Report,
     /// The settings that the policy was given and never asked for: their names may be misspelt.
     pub unread_settings: Vec<String>,
+    /// What the settings that the policy declares do not allow, one sentence for each problem.
+    pub problems: Vec<String>,
 }
 
 /// A reason not to put a policy in force.
@@ -30,6 +32,8 @@ pub enum Objection {
         /// What is wrong.
         detail: String,
     },
+    /// A setting is not one that the policy declares.
+    Setting(String),
     /// The policy did not ask for a setting.
     UnreadSetting {
         /// The setting's name.
@@ -45,6 +49,7 @@ impl fmt::Display for Objection {
             Objection::Broken { title, detail } => {
                 write!(out, "it breaks the contract ({title}): {detail}")
             }
+            Objection::Setting(problem) => out.write_str(problem),
             Objection::UnreadSetting { name, asked } => {
                 let asked = match asked.as_slice() {
                     [] => "none".to_owned(),
@@ -73,15 +78,27 @@ pub fn examine(
         ..Contract::default()
     };
     let report = contract.check(&policy_with_settings.policy, called);
-    let unread_settings = policy_with_settings
-        .settings
-        .names()
-        .map(str::to_owned)
-        .filter(|name| !report.settings_read.contains(name))
-        .collect();
+    let PolicyWithSettings { policy, settings } = policy_with_settings;
+    let (schema, problems) = match SettingsSchema::of(policy.bytes()) {
+        Ok(schema) => {
+            let problems = schema.as_ref().map(|schema| schema.problems(settings));
+            (schema, problems.unwrap_or_default())
+        }
+        Err(error) => (None, vec![error.to_string()]),
+    };
+    // With a schema, a wrong name is a problem already, and a declared setting may matter to other outcomes than the contract's.
+    let unread_settings = match schema {
+        Some(_) => Vec::new(),
+        None => settings
+            .names()
+            .map(str::to_owned)
+            .filter(|name| !report.settings_read.contains(name))
+            .collect(),
+    };
     Examination {
         report,
         unread_settings,
+        problems,
     }
 }
 
@@ -99,7 +116,8 @@ impl Examination {
                 name: name.clone(),
                 asked: self.report.settings_read.clone(),
             });
-        broken.chain(unread).collect()
+        let problems = self.problems.iter().cloned().map(Objection::Setting);
+        broken.chain(problems).chain(unread).collect()
     }
 }
 

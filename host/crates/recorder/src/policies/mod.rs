@@ -233,6 +233,11 @@ pub(crate) fn included(digest: &str) -> Option<(String, &'static [u8])> {
     found.map(|(name, component)| (format!("builtin:{name}"), *component))
 }
 
+/// The component of the policy with this digest, if this program includes it.
+pub fn included_component(digest: &str) -> Option<&'static [u8]> {
+    included(digest).map(|(_, component)| component)
+}
+
 /// The included policy with this digest.
 fn included_policy(engine: &Engine, digest: &str) -> Result<Option<Policy>, LoadError> {
     included(digest)

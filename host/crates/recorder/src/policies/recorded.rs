@@ -13,6 +13,8 @@ use outcome::{Limits, Statuses, TaskOutcome};
 pub struct RecordedOutcome {
     /// The entry's contents, as an outcome.
     pub outcome: TaskOutcome,
+    /// The same as JSON text, with values as the entry has them.
+    pub document: String,
     /// The entry's time.
     pub time: Timestamp,
 }
@@ -34,10 +36,14 @@ impl RecordedOutcome {
             .and_then(|time| Timestamp::parse_rfc3339(&time))
             .ok_or("its `timestamp` is not a time")?;
         let status = members.get("status").copied().and_then(text);
-        let document = serde_json::to_vec(&members).map_err(|error| error.to_string())?;
-        let outcome = TaskOutcome::parse(&document, &limits(status))
+        let document = serde_json::to_string(&members).map_err(|error| error.to_string())?;
+        let outcome = TaskOutcome::parse(document.as_bytes(), &limits(status))
             .map_err(|rejection| format!("it is not an outcome: {rejection}"))?;
-        Ok(RecordedOutcome { outcome, time })
+        Ok(RecordedOutcome {
+            outcome,
+            document,
+            time,
+        })
     }
 }
 

@@ -59,6 +59,7 @@ const RUST: &[(&str, &str)] = &[
     (".cargo/config.toml", template!("rust/config.toml")),
     (".gitignore", "/target\n"),
     ("README.md", template!("rust/README.md")),
+    ("build.sh", template!("rust/build.sh")),
     ("src/policy.rs", guest!("template/src/policy.rs")),
     ("src/lib.rs", guest!("template/src/lib.rs")),
     kit!("Cargo.toml"),
@@ -142,6 +143,10 @@ pub fn project(language: Language, name: &str) -> Project {
     files.push((
         format!("tests/{name}.test.toml"),
         template!("cases.test.toml").to_owned(),
+    ));
+    files.push((
+        "settings.toml".to_owned(),
+        template!("settings.toml").to_owned(),
     ));
     files.push((
         "outcome.json".to_owned(),
