@@ -18,6 +18,7 @@ mod proofs;
 mod read;
 mod reconcile;
 mod refusals;
+mod releases;
 mod report;
 mod settings;
 mod usage;

@@ -1,6 +1,7 @@
 //! Arguments, help, and rules for every command.
 
 use super::{Machine, Ran, outcome};
+use serde_json::json;
 use std::process::Stdio;
 
 #[test]
@@ -36,6 +37,8 @@ fn every_command_explains_itself() {
         "policy",
         "completions",
         "man",
+        "ready",
+        "version",
     ] {
         let ran = machine.run(&[command, "--help"]);
         assert_eq!(ran.exit, Some(0), "{command}");
@@ -45,6 +48,25 @@ fn every_command_explains_itself() {
             ran.out
         );
     }
+}
+
+#[test]
+fn version_names_what_comes_with_the_program_and_what_it_reads() {
+    let machine = Machine::new();
+    let version = machine.run(&["version", "--json"]).object();
+    assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+    let inspected = machine.run(&["policy", "inspect", "builtin", "--json"]);
+    assert_eq!(
+        version["policies"]["built-in"],
+        inspected.object()["digest"]
+    );
+    assert_eq!(version["policies"].as_object().unwrap().len(), 6);
+    assert_eq!(version["trail"], json!({"oldest": 1, "newest": 1}));
+    assert_eq!(version["store"]["sqlite"]["oldest"], 1);
+
+    let text = machine.run(&["version"]).out;
+    assert!(text.starts_with("chiffon-audit "), "{text}");
+    assert!(text.contains("\nreads     trail 1 to 1\n"), "{text}");
 }
 
 #[test]

@@ -102,3 +102,28 @@ fn a_policy_file_that_becomes_garbage_harms_no_call_and_a_reload_is_refused() {
     host.commit("b", "completed");
     assert_eq!(host.entries(), 2);
 }
+
+#[test]
+fn ready_says_whether_the_service_takes_outcomes() {
+    let mut host = Host::new();
+    let address = host.served.address.clone();
+    let ask = || {
+        let args = ["ready", "--listen", &address];
+        program(host.dir.path(), &args).output().unwrap()
+    };
+    let ready = ask();
+    assert!(ready.status.success(), "{ready:?}");
+    let answer: Value = serde_json::from_slice(&ready.stdout).unwrap();
+    assert_eq!(answer["status"], "ready");
+
+    host.served.child.kill().unwrap();
+    host.served.child.wait().unwrap();
+    let args = ["ready", "--listen", &address];
+    let gone = program(host.dir.path(), &args).output().unwrap();
+    assert_eq!(gone.status.code(), Some(1), "{gone:?}");
+    let error = String::from_utf8(gone.stderr).unwrap();
+    assert!(
+        error.contains("cannot ask the service on 127.0.0.1:"),
+        "{error}"
+    );
+}

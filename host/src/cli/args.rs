@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use super::output::{HEADING, STRONG};
 use super::{
     checkpoint, commit, completions, ddl, demo, doctor, export, hook, ingest, init, log, man, map,
-    policy, prove, reconcile, report, serve, show, submissions, verify, witness,
+    policy, prove, ready, reconcile, report, serve, show, submissions, verify, version, witness,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -71,6 +71,7 @@ pub enum Command {
     Commit(commit::Args),
     Ingest(ingest::Args),
     Serve(serve::Args),
+    Ready(ready::Args),
     Show(show::Args),
     Log(log::Args),
     Submissions(submissions::Args),
@@ -87,12 +88,13 @@ pub enum Command {
     Store(ddl::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Version(version::Args),
 }
 
 /// The help's groups. The help would omit a command without a group; a test checks that none is missing.
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init", "doctor"]),
-    ("Record", &["commit", "ingest", "serve"]),
+    ("Record", &["commit", "ingest", "serve", "ready"]),
     ("Read", &["show", "log", "submissions", "report", "export"]),
     (
         "Prove",
@@ -101,7 +103,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Policy", &["policy"]),
     ("Other systems", &["hook", "map"]),
     ("Database", &["store"]),
-    ("Shell", &["completions", "man"]),
+    ("Shell", &["completions", "man", "version"]),
 ];
 
 /// The command line as clap knows it, with its help laid out by [`GROUPS`].

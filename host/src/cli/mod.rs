@@ -24,6 +24,7 @@ mod overdue;
 mod policy;
 mod progress;
 mod prove;
+mod ready;
 mod receipt;
 mod reconcile;
 mod report;
@@ -37,6 +38,7 @@ mod submissions;
 mod text;
 mod time;
 mod verify;
+mod version;
 mod witness;
 
 use std::ffi::OsString;
@@ -103,6 +105,8 @@ fn check_directory(command: &Command, session: &Session, is_gone: bool) -> Resul
             | Command::Store(_)
             | Command::Completions(_)
             | Command::Man(_)
+            | Command::Version(_)
+            | Command::Ready(_)
     );
     if is_gone && session.directory.is_relative() && !needs_none {
         let error = "the current directory was deleted: change to another one, or name the repository with `-C` and an \
@@ -127,6 +131,7 @@ fn dispatch(command: Command, session: &mut Session) -> Result<Exit> {
         Command::Commit(args) => commit::run(&args, session),
         Command::Ingest(args) => ingest::run(&args, session),
         Command::Serve(args) => serve::run(&args, session),
+        Command::Ready(args) => ready::run(&args, session),
         Command::Show(args) => show::run(&args, session),
         Command::Log(args) => log::run(&args, session),
         Command::Submissions(args) => submissions::run(&args, session),
@@ -143,6 +148,7 @@ fn dispatch(command: Command, session: &mut Session) -> Result<Exit> {
         Command::Store(args) => ddl::run(&args, session),
         Command::Completions(args) => completions::run(&args, session),
         Command::Man(args) => man::run(&args, session),
+        Command::Version(args) => version::run(&args, session),
     }
 }
 

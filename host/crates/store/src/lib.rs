@@ -27,6 +27,7 @@ mod submission;
 mod task;
 mod url;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +62,12 @@ pub type CommittedSubmission = (Sequence, String, String, String);
 /// The most bytes of documents that [`Store::due`] returns, not counting the last. A limit on rows alone would allow a
 /// thousand of the largest documents in memory at once.
 pub const DUE_BYTES: usize = 16 << 20;
+
+/// The versions of a SQLite store's tables that can be opened. Older ones are brought to the newest.
+pub const SQLITE_VERSIONS: RangeInclusive<u32> = 1..=sqlite::VERSION;
+
+/// The same for a PostgreSQL store.
+pub const POSTGRES_VERSIONS: RangeInclusive<u32> = 1..=postgres::VERSION;
 
 /// How to open a store.
 #[derive(Clone, Debug)]

@@ -35,7 +35,7 @@ use gix::objs::Kind;
 pub use caches::leaves::{EntryTree, TreeHash, root_from_proof};
 pub use checkpoints::CHECKPOINTS_REF;
 pub use error::TrailError;
-pub use message::Provenance;
+pub use message::{FORMAT_VERSIONS, Provenance};
 pub use place::git_config::GitEnvironment;
 pub use place::layout::{Layout, MAX_FLAT_ENTRIES};
 pub use place::placement::Placement;

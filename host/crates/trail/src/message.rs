@@ -1,9 +1,16 @@
 //! Commit messages: the policy's subject, the host's trailers. Public format, never edited in place.
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
 use crate::Placement;
 use outcome::Reporter;
+
+/// The versions of the trail's format that can be read. The last is the one that is written.
+pub const FORMAT_VERSIONS: RangeInclusive<u32> = 1..=VERSION;
+
+/// The version of the trail's format that is written.
+const VERSION: u32 = 1;
 
 /// The trailer that makes a commit a trail commit. Its value is the version of the format.
 pub(super) const FORMAT: &str = "Audit-Format";
@@ -49,7 +56,7 @@ pub(super) fn entry_message(subject: &str, task_id: &str, provenance: &Provenanc
     let mut message = String::with_capacity(subject.len() + 320);
     let _ = write!(
         message,
-        "{subject}\n\n{FORMAT}: 1\n{TASK}: {task_id}\n{INTERFACE}: {interface}\n{POLICY}: {policy}\n{SETTINGS}: {settings}\n"
+        "{subject}\n\n{FORMAT}: {VERSION}\n{TASK}: {task_id}\n{INTERFACE}: {interface}\n{POLICY}: {policy}\n{SETTINGS}: {settings}\n"
     );
     if let Some(outcome) = outcome {
         let _ = writeln!(message, "Audit-Outcome: {outcome}");
@@ -62,7 +69,9 @@ pub(super) fn entry_message(subject: &str, task_id: &str, provenance: &Provenanc
 
 /// The message of a genesis commit, the first commit of a trail with a uuid.
 pub(super) fn genesis_message(uuid: &str, placement: Placement) -> String {
-    format!("audit: begin trail\n\n{FORMAT}: 1\n{TRAIL}: {uuid}\n{PLACEMENT}: {placement}\n")
+    format!(
+        "audit: begin trail\n\n{FORMAT}: {VERSION}\n{TRAIL}: {uuid}\n{PLACEMENT}: {placement}\n"
+    )
 }
 
 /// The trailers of a message: the lines of its last paragraph, unless that is the subject.

@@ -26,6 +26,8 @@ use crate::checkpoint::witness::Witness;
 use crate::cli::Result;
 use crate::config::{CheckpointSettings, Private, ServiceSettings, Settings};
 
+pub use parts::LISTEN;
+
 /// Accept outcomes over HTTP, keep them, and commit them
 ///
 /// An accepted outcome is durable in the store and will be committed, even if git fails meanwhile; a restart

@@ -74,7 +74,7 @@ const WAIT_FOR_STORE: Duration = Duration::from_secs(60);
 pub const DRAIN: Duration = Duration::from_secs(5);
 
 /// The address to listen on by default.
-const LISTEN: &str = "127.0.0.1:8787";
+pub const LISTEN: &str = "127.0.0.1:8787";
 
 /// Assembles the parts. Begins a trail in a repository that has none and whose work tree must be left alone.
 pub fn gather(

@@ -48,6 +48,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long an answer may take if a reporter waits for it. Reporters should learn in time that nothing was accepted.
 const REPORTERS_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The version of the tables that this program works with.
+pub(super) const VERSION: u32 = schema::VERSION;
+
 /// The statements with which a DBA creates a store if its own role may not; see [`schema::for_dba`].
 pub(super) fn statements_for_dba(schema: &str, role: Option<&str>) -> String {
     schema::for_dba(schema, role)

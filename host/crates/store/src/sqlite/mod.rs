@@ -42,6 +42,9 @@ use outcome::TaskId;
 use outcome::clock::Timestamp;
 use writer::Writer;
 
+/// The version of the tables that this program works with.
+pub(super) const VERSION: u32 = schema::VERSION;
+
 /// A store in a SQLite file.
 pub(super) struct SqliteStore {
     about: StoreInfo,
