@@ -51,7 +51,7 @@ pub(super) enum Refusal {
     /// It does not extend the last cosigned checkpoint.
     Inconsistent,
     /// The new state cannot be saved.
-    Io(CheckpointError),
+    Io(Box<CheckpointError>),
 }
 
 impl Logs {
@@ -131,7 +131,8 @@ impl Logs {
         }
         // Comparing and remembering are one step: of two simultaneous requests, the second sees the first.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = self.last(&checkpoint.origin).map_err(Refusal::Io)?;
+        let io = |error| Refusal::Io(Box::new(error));
+        let last = self.last(&checkpoint.origin).map_err(io)?;
         let (size, root) = last.unwrap_or((0, Sha256::digest([]).into()));
         if request.old != size {
             return Err(Refusal::Conflict(size));
@@ -144,8 +145,7 @@ impl Logs {
             return Err(Refusal::Inconsistent);
         }
         if last != Some(new) {
-            self.remember(&checkpoint.origin, new)
-                .map_err(Refusal::Io)?;
+            self.remember(&checkpoint.origin, new).map_err(io)?;
         }
         Ok(key.cosign(request.text, now.seconds().unsigned_abs()))
     }
