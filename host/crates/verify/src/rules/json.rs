@@ -76,13 +76,11 @@ pub(crate) fn members<'a, const N: usize>(
             return Err("is nested too deep");
         }
         if open.len() == 1
-            && let Some(key) = keys.last()
+            && let Some(place) = keys
+                .last()
+                .and_then(|key| wanted.iter().position(|name| key == name))
         {
-            if let Some(place) = wanted.iter().position(|name| key == name) {
-                found.values[place] = Some(text.map_or(Value::Other, Value::Text));
-            } else if wanted.iter().any(|name| key.eq_ignore_ascii_case(name)) {
-                found.similar.get_or_insert_with(|| key.clone());
-            }
+            found.values[place] = Some(text.map_or(Value::Other, Value::Text));
         }
         // A value has ended here, or a container is empty: next comes the end of containers or another value.
         loop {
@@ -100,6 +98,10 @@ pub(crate) fn members<'a, const N: usize>(
                 (Some(b'}'), Some(Some(first))) => {
                     if has_duplicates(&mut keys[*first..]) {
                         return Err("holds a key twice");
+                    }
+                    if open.len() == 1 {
+                        let mut all = keys.drain(..);
+                        found.similar = all.find(|key| is_similar(key, &wanted));
                     }
                     keys.truncate(*first);
                     open.pop();
@@ -119,6 +121,11 @@ pub(crate) fn members<'a, const N: usize>(
             }
         }
     }
+}
+
+/// Whether a key differs from a wanted one, and only by case.
+fn is_similar(key: &str, wanted: &[&str]) -> bool {
+    !wanted.contains(&key) && wanted.iter().any(|name| key.eq_ignore_ascii_case(name))
 }
 
 /// A few keys are compared in pairs, more are sorted: a forged entry may have a million.
