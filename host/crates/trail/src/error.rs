@@ -69,7 +69,7 @@ pub enum TrailError {
         renamed_to: Option<String>,
         /// The parent that continues the trail, if `found` has it as another parent than the first one: a person merged
         /// the trail into their branch, rather than their branch into the trail.
-        trail_parent: Option<String>,
+        trail_parent: Option<Box<str>>,
     },
     /// Commits by other programs have changed or removed entries.
     #[error(

@@ -368,7 +368,7 @@ fn check_not_merged_backwards(
             found: Some(tip.to_string()),
             acknowledged: mark.tip.to_string(),
             renamed_to: None,
-            trail_parent: Some(parent.to_string()),
+            trail_parent: Some(parent.to_string().into()),
         }),
         _ => Ok(()),
     }

@@ -116,7 +116,7 @@ impl Writer<'_> {
                 .flatten(),
             trail_parent: tip
                 .and_then(|tip| lines::line_with(&shared.repository, tip, acknowledged.tip))
-                .map(|parent| parent.to_string()),
+                .map(|parent| parent.to_string().into()),
         };
         let Some(tip) = tip else {
             return acknowledged.map_or(Ok(i64::MIN), |mark| Err(rolled_back(mark)));
