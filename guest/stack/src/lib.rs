@@ -1,6 +1,6 @@
 //! The driver of a stack: calls its layers in turn until none of them changes anything, and then the policy.
 //!
-//! Knows no layer. `policy compose` writes the layers' names into [`names::BLOCK`] and links the layers.
+//! Knows no layer. `policy compose` writes the layers' names into `names::BLOCK` and links the layers.
 
 pub mod names;
 
