@@ -101,6 +101,12 @@ fn the_store_of_every_release_is_opened() {
             "sqlite:store.sqlite",
         ];
         let listed = machine.run(&list);
+        // What the store keeps is read with the columns of today.
+        let mut overdue = machine.command(&list);
+        overdue.args(["--state", "overdue"]);
+        overdue.env("CHIFFON_AUDIT_TASKS_OVERDUE", "1h");
+        let overdue = overdue.output().unwrap();
+        assert!(overdue.status.success(), "{overdue:?}");
         assert_eq!(listed.exit, Some(0), "{}: {listed:?}", release.display());
         for turned_down in ["conflicting", "refused"] {
             assert!(listed.out.contains(turned_down), "{listed:?}");

@@ -42,3 +42,22 @@ fn a_task_that_was_announced_and_does_not_end_in_time_is_listed_counted_and_reco
     assert_eq!(entry["status"], "timed_out", "{task}");
     assert_eq!(entry["plan_id"], "p");
 }
+
+#[test]
+fn a_task_that_is_given_to_a_pool_with_a_deadline_later_is_overdue_as_well() {
+    let settings = "[tasks]\nrecord_overdue = true\noverdue = { gpu = \"1s\" }\n";
+    let host = Host::with_settings(settings, &[]);
+    assert_eq!(
+        host.post("/api/v1/tasks", r#"{"task_id":"late"}"#).status,
+        200
+    );
+    // Another task shows that the host has looked, and that both were there.
+    let other = r#"{"task_id":"other","dispatch_info":{"agent_pool":"gpu"}}"#;
+    assert_eq!(host.post("/api/v1/tasks", other).status, 200);
+    host.until("/api/v1/tasks/other", |task| task["recorded"].is_object());
+    assert!(host.get("/api/v1/tasks/late").json()["recorded"].is_null());
+    let dispatched = r#"{"task_id":"late","dispatch_info":{"agent_pool":"gpu"}}"#;
+    assert_eq!(host.post("/api/v1/tasks", dispatched).status, 200);
+    let task = host.until("/api/v1/tasks/late", |task| task["recorded"].is_object());
+    assert_eq!(task["recorded"]["entry"]["status"], "timed_out", "{task}");
+}

@@ -75,6 +75,9 @@ pub trait Overflow: Send {
 
     /// Takes the next part, the beginning first. `false` if there is no room for it.
     fn take(&mut self, part: &[u8]) -> bool;
+
+    /// Why there is no room, for the sender.
+    fn full(&self) -> String;
 }
 
 /// Reads a body of at most `limit` bytes, once there is room for it.
@@ -134,10 +137,13 @@ pub async fn read_with_overflow<'a>(
             Kind::TooSlow,
             "the body arrived too slowly while other requests waited",
         )),
-        Ok(Err(BodyError::Full)) => Err(Problem::with_detail(
-            Kind::TooLarge,
-            "even without its long texts it is larger than an outcome may be",
-        )),
+        Ok(Err(BodyError::Full)) => {
+            let full = reading.overflow.map(|overflow| overflow.full());
+            Err(Problem::with_detail(
+                Kind::TooLarge,
+                full.unwrap_or_default(),
+            ))
+        }
         Err(_) if is_announced => Err(too_large()),
         Err(_) if reading.is_waiting => Err(app.busy()),
         Err(_) => Err(Problem::with_detail(

@@ -121,7 +121,9 @@ fn parse_query(uri: &Uri) -> Result<(SubmissionQuery, bool), Problem> {
                 wants_overdue = value.split(',').any(|word| is_overdue(&word));
                 let states = value.split(',').filter(|word| !is_overdue(word));
                 let states: Result<Vec<StateName>, _> = states.map(str::parse).collect();
-                listing.states = states.map_err(wrong)?;
+                listing.states = states.map_err(|_| {
+                    wrong("must be pending, blocked, committed, conflicting, refused or overdue")
+                })?;
             }
             "since" | "until" => {
                 let (bound, end) = match name {

@@ -1,6 +1,5 @@
 //! `policy annotate`: writes an author's metadata into a component.
 
-use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -92,7 +91,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             .write_into(&annotated)
             .map_err(|error| wrong(&error))?;
     }
-    fs::write(&args.output, &annotated)
+    super::export::write(&args.output, &annotated)
         .with_context(|| format!("cannot write the policy {}", args.output.display()))?;
     let (former, digest) = (sha256(&component), sha256(&annotated));
     let label = Policy::label_of(&annotated);

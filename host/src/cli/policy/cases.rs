@@ -43,7 +43,7 @@ pub struct Args {
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     max_count: u32,
     /// Take outcomes as they were submitted, if the store still has them
-    #[arg(long)]
+    #[arg(long, requires = "output")]
     submissions: bool,
     /// Look for submissions in this store [default: the one beside the trail, if there is one]
     #[arg(long, value_name = "URL", requires = "submissions")]

@@ -1,11 +1,12 @@
 //! `policy export`: writes the policies of a trail into one file.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tempfile::NamedTempFile;
 
 use crate::cli::Result;
 use crate::cli::exit::Exit;
@@ -135,13 +136,21 @@ fn collect(trail: &Trail) -> Result<(PolicyArchive, Vec<String>)> {
     Ok((archive, missing))
 }
 
-/// Writes the file completely or not at all.
-fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Writes the file completely or not at all. What is there and no regular file, such as a pipe, is written to.
+pub(super) fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    // Behind a symbolic link, the file itself is replaced.
+    let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return std::fs::write(file, bytes);
+    }
     let directory = match file.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    let mut beside = NamedTempFile::new_in(directory)?;
+    // As for any new file, the umask decides who may read it.
+    let mut beside = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(directory)?;
     beside.write_all(bytes)?;
     beside.persist(file)?;
     Ok(())

@@ -66,6 +66,15 @@ impl Overflow for LargeBody {
         }
     }
 
+    fn full(&self) -> String {
+        match (&self.kind, self.array_limit) {
+            (Kind::Array(_), Some(limit)) => {
+                format!("at most {limit} bytes are accepted in an array: send it in parts")
+            }
+            _ => "even without its long texts it is larger than an outcome may be".to_owned(),
+        }
+    }
+
     fn take(&mut self, part: &[u8]) -> bool {
         match &mut self.kind {
             Kind::None => false,

@@ -75,7 +75,11 @@ impl Pattern {
 
     fn accepts(&self, actual: Option<&Value>) -> bool {
         let Some(actual) = actual else {
-            return matches!(self, Pattern::Absent);
+            return match self {
+                Pattern::Absent => true,
+                Pattern::OneOf(_, patterns) => patterns.iter().any(|pattern| pattern.accepts(None)),
+                _ => false,
+            };
         };
         match self {
             Pattern::Equals(expected) => same(expected, actual),

@@ -63,6 +63,9 @@ impl Deadlines {
 
 /// Tasks that are overdue now, by the store's clock, at most `limit`, oldest announcement first.
 ///
+/// Each look begins with the oldest announcement: a task without a deadline has one as soon as it is given to a pool that
+/// has one.
+///
 /// # Errors
 ///
 /// The store cannot be read.
@@ -71,32 +74,17 @@ pub async fn overdue(
     deadlines: &Deadlines,
     limit: usize,
 ) -> Result<Vec<OverdueTask>, StoreError> {
-    Ok(overdue_after(store, deadlines, None, limit).await?.0)
-}
-
-/// Tasks that are overdue now and were announced after this position; and the last position before the first task that
-/// is or may become overdue, where the next look can begin.
-async fn overdue_after(
-    store: &dyn Store,
-    deadlines: &Deadlines,
-    mut after: Option<Position>,
-    limit: usize,
-) -> Result<(Vec<OverdueTask>, Option<Position>), StoreError> {
     let mut found = Vec::new();
-    let (mut start, mut has_deadline) = (after.clone(), false);
     let Some(shortest) = deadlines.shortest() else {
-        return Ok((found, start));
+        return Ok(found);
     };
+    let mut after = None;
     while found.len() < limit {
         let page = store.unfinished(shortest, after, READ_LIMIT).await?;
         let is_last = page.tasks.len() < READ_LIMIT as usize;
         after = page.tasks.last().map(position);
         for task in page.tasks {
             let due_at = deadlines.due_at(&task);
-            has_deadline |= due_at.is_some();
-            if !has_deadline {
-                start = Some(position(&task));
-            }
             if let Some(due_at) = due_at.filter(|due_at| *due_at <= page.now) {
                 found.push(OverdueTask { task, due_at });
             }
@@ -106,7 +94,7 @@ async fn overdue_after(
         }
     }
     found.truncate(limit);
-    Ok((found, start))
+    Ok(found)
 }
 
 fn position(task: &AnnouncedTask) -> Position {
@@ -138,12 +126,7 @@ pub(super) fn start(inner: &Arc<Inner>) {
 }
 
 async fn run(inner: Weak<Inner>, mut changes: watch::Receiver<Deadlines>) {
-    let mut start = None;
     loop {
-        if changes.has_changed().unwrap_or(false) {
-            // A task without a deadline may have one now.
-            start = None;
-        }
         let deadlines = changes.borrow_and_update().clone();
         let Some(inner) = inner.upgrade().filter(|inner| !inner.is_stopping()) else {
             return;
@@ -156,7 +139,7 @@ async fn run(inner: Weak<Inner>, mut changes: watch::Receiver<Deadlines>) {
                 Err(_) => return,
             }
         };
-        check(&inner, &deadlines, &mut start).await;
+        check(&inner, &deadlines).await;
         drop(inner);
         let pause = (shortest / 4).clamp(MIN_INTERVAL, MAX_INTERVAL);
         // A new setting takes effect at once.
@@ -164,13 +147,9 @@ async fn run(inner: Weak<Inner>, mut changes: watch::Receiver<Deadlines>) {
     }
 }
 
-async fn check(inner: &Inner, deadlines: &Deadlines, start: &mut Option<Position>) {
-    let looking = overdue_after(&*inner.store, deadlines, start.clone(), MAX_COUNTED);
-    let found = match looking.await {
-        Ok((found, next)) => {
-            *start = next;
-            found
-        }
+async fn check(inner: &Inner, deadlines: &Deadlines) {
+    let found = match overdue(&*inner.store, deadlines, MAX_COUNTED).await {
+        Ok(found) => found,
         Err(error) => {
             tracing::warn!(%error, "the store could not be asked for overdue tasks");
             return;

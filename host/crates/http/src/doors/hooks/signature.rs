@@ -42,9 +42,9 @@ pub fn verified(
             ) else {
                 return Err("send `webhook-id`, `webhook-timestamp` and `webhook-signature`");
             };
-            let sent: i64 = time
-                .parse()
-                .map_err(|_| "`webhook-timestamp` is not a number")?;
+            let digits = time.bytes().all(|byte| byte.is_ascii_digit());
+            let sent: Option<i64> = time.parse().ok().filter(|_| digits);
+            let sent = sent.ok_or("`webhook-timestamp` is not a number of seconds")?;
             if now.seconds().abs_diff(sent) > MAX_CLOCK_SKEW {
                 return Err("the signature's time is more than five minutes from now");
             }
