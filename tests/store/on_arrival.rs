@@ -36,6 +36,12 @@ async fn a_document_that_was_refused_on_arrival_is_kept_and_ends_no_task(place: 
     assert!(!kept.repeated, "{kept:?}");
     let again = store.keep_refused(refused("a", "{1}")).await.unwrap();
     assert_eq!((again.sequence, again.repeated), (kept.sequence, true));
+    let at_once = (0..8).map(|_| store.keep_refused(refused("at-once", "{}")));
+    let at_once = futures_util::future::join_all(at_once).await;
+    let repeated = at_once
+        .iter()
+        .filter(|kept| kept.as_ref().unwrap().repeated);
+    assert_eq!(repeated.count(), 7);
     let other = store.keep_refused(refused("a", "{2}")).await.unwrap();
     assert!(other.sequence > kept.sequence && !other.repeated);
     // Nobody has said how the task ended, and there is nothing to commit.
@@ -52,7 +58,7 @@ async fn a_document_that_was_refused_on_arrival_is_kept_and_ends_no_task(place: 
     };
     assert_eq!(cause, Some(Cause::Document));
     assert_eq!(violations, refused("a", "").violations);
-    assert_eq!(store.backlog().await.unwrap().refused, 2);
+    assert_eq!(store.backlog().await.unwrap().refused, 3);
     // The first that is accepted ends it.
     let accepted = accept(&*store, completed("a")).await;
     assert!(!accepted.differs && !accepted.repeated, "{accepted:?}");

@@ -8,6 +8,9 @@ use outcome::{Cause, Reporter};
 
 const CHECK: &str = "SELECT trail_epoch, check_session($1) FROM meta FOR KEY SHARE";
 
+// Until the end of the transaction, so that the same document is kept once although it comes twice at once.
+const TURN: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+
 const SAME: &str = "SELECT sequence FROM submissions WHERE task_id = $1 AND refused_on_arrival AND text = $2 LIMIT 1";
 
 // Without a fingerprint, so that the same document is accepted once another rule is in force.
@@ -30,6 +33,9 @@ pub(super) async fn keep(
     let epoch = row.map_or(0, |row| row.get(0));
     super::super::bond::check(required_epoch, epoch)?;
     let task_id = refused.task_id.as_str();
+    transaction
+        .execute(&transaction.prepare_cached(TURN).await?, &[&task_id])
+        .await?;
     let same = transaction
         .query_opt(
             &transaction.prepare_cached(SAME).await?,
