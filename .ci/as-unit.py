@@ -2,7 +2,7 @@
 """Starts a service as its unit says, on a machine without systemd: as-unit.py ROOT UNIT
 
 ROOT is the directory that becomes the root. Makes the unit's directories, runs ExecStartPre, then ExecStart until it reports that it is
-ready, prints its process id, and leaves it running. For tests: it heeds what decides whether the service works, not what confines it.
+ready, prints its process id, and leaves it running. For tests: it applies the settings that the service needs, not its sandbox.
 """
 
 import grp

@@ -9,6 +9,7 @@ pub use ::service::binding;
 pub mod cli;
 pub use ::outcome::clock;
 pub mod config;
+mod files;
 pub use ::http;
 pub use ::outcome;
 pub use ::policy;

@@ -280,6 +280,7 @@ fn hostile_index(repo: &Repo, path: &str, is_left_out: bool) {
     std::fs::write(&index, bytes).unwrap();
 }
 
+/// `git stash pop` and `git apply -3` leave conflicts without a merge in progress.
 #[test]
 fn a_conflict_at_the_entry_s_own_path_stays_the_person_s() {
     let repo = checkout();

@@ -240,7 +240,7 @@ fn a_file_of_a_person_s_that_cannot_be_read_is_left_alone() {
     record(&trail, "b", 1).unwrap();
     disk.heal();
     std::fs::write(&path, "mine").unwrap();
-    // Root reads it nevertheless.
+    // As root, the file can be read, and this test shows only that another file stays.
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
     record(&trail, "c", 2).unwrap();
     let warning = trail.take_warning().unwrap();

@@ -1,12 +1,12 @@
 //! The table of exit codes. Scripts rely on it: it is public, like the JSON.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use super::failure::{Failure, Result};
 use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
+use crate::files;
 use crate::http::ServeError;
 use crate::recorder::AnswerKind;
 use crate::store::StoreError;
@@ -45,31 +45,17 @@ pub enum Exit {
 #[error("{0}")]
 pub struct UsageError(pub String);
 
-/// Reads a text file that the service reads again: never a pipe or a device, which could make it wait for ever.
+/// Reads a text file that the service may read again. Opening a pipe or a device could block for ever, so only a regular
+/// file is read.
 ///
 /// # Errors
 ///
-/// What [`cannot_read`] says, also if it is not a regular file or larger than 16 MiB.
+/// [`cannot_read`], also for a file that is not regular, is not UTF-8 or is larger than 16 MiB.
 pub fn read_file(what: &str, path: &Path) -> Result<String> {
     const MAX_BYTES: u64 = 16 << 20;
-    let read = || {
-        let metadata = path.metadata()?;
-        if metadata.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        if !metadata.is_file() {
-            return Err(io::Error::other("it is not a file"));
-        }
-        let mut text = String::new();
-        let read = File::open(path)?
-            .take(MAX_BYTES + 1)
-            .read_to_string(&mut text)?;
-        match read as u64 > MAX_BYTES {
-            true => Err(io::Error::other("it is larger than 16 MiB")),
-            false => Ok(text),
-        }
-    };
-    read().map_err(|error| cannot_read(what, path, error))
+    files::require_regular(path)
+        .and_then(|()| files::read_text(path, MAX_BYTES))
+        .map_err(|error| cannot_read(what, path, error))
 }
 
 /// The error for a named file that cannot be read. It is a usage error if the file does not exist.

@@ -1,4 +1,4 @@
-//! `ready`: asks a running service whether it can take outcomes. For health checks where nothing else can ask.
+//! `ready`: asks a running service whether it can take outcomes. For health checks in containers that have no HTTP client.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -22,7 +22,7 @@ const MAX_ANSWER: u64 = 64 << 10;
 /// Ask a running service whether it can take outcomes
 ///
 /// Asks `/readyz` on the address that the settings give to `serve`, and prints the answer. For health checks in
-/// containers, where no other program can ask.
+/// containers that have no HTTP client.
 ///
 /// Exit codes: 0 the service is ready or degraded, and takes outcomes; 1 it does not.
 #[derive(clap::Args, Debug)]

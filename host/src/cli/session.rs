@@ -56,8 +56,8 @@ pub struct RecordFlags {
         value_parser = setting
     )]
     policy_settings: Vec<(String, String)>,
-    /// Give the policy the settings in this TOML file; the name of a table comes before the names in it, with a dot.
-    /// `--setting` takes precedence
+    /// Read settings for the policy from this TOML file. A name in a table is prefixed with the table's name and a dot, as
+    /// for a part of a stack. `--setting` takes precedence
     #[arg(long, value_name = "FILE", value_parser = settings_file)]
     config_file: Option<SettingsFile>,
     /// Commit as `Name <email>` [default: git's user, or the tool's own identity]
@@ -389,7 +389,7 @@ fn compiler(on_slow: Option<SlowCompileNotice>) -> Compiler {
 
 fn load_policy(settings: &Settings, engine: &Engine) -> Result<Policy> {
     match &settings.policy_file {
-        // The service reads it again, and a pipe could make it wait for ever.
+        // The service reads the policy again later, and reading a pipe could block for ever.
         Some(path)
             if path
                 .metadata()

@@ -1,9 +1,9 @@
 //! Settings for a policy and what it declares about them, from TOML files that are read while the arguments are parsed.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Read as _;
+use std::path::Path;
 
+use crate::files;
 use crate::policy::{SettingsSchema, parse_schema_file, parse_settings_file};
 
 /// The settings of a `--config-file`, by name.
@@ -23,14 +23,8 @@ pub fn schema_file(path: &str) -> Result<SettingsSchema, String> {
 }
 
 fn read(path: &str) -> Result<String, String> {
-    let mut text = String::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(MAX_SETTINGS_FILE + 1).read_to_string(&mut text))
-        .map_err(|error| format!("cannot be read: {error}"))?;
-    if text.len() as u64 > MAX_SETTINGS_FILE {
-        return Err(format!("it is larger than {MAX_SETTINGS_FILE} bytes"));
-    }
-    Ok(text)
+    files::read_text(Path::new(path), MAX_SETTINGS_FILE)
+        .map_err(|error| format!("cannot be read: {error}"))
 }
 
 /// Settings from a file and from the command line, which takes precedence.

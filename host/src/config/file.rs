@@ -1,7 +1,6 @@
 //! Configuration files: TOML in which every setting must be known, and a repository's file may give only a few.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use super::hooks::{HOOKS, HookSettings};
@@ -9,6 +8,7 @@ use super::key::{self, Key};
 use super::table::{KEYS, POLICY_SETTINGS};
 use super::value::Value;
 use super::{ConfigError, Settings};
+use crate::files;
 
 /// Who wrote a file, which decides what it may set.
 #[derive(Clone, Copy)]
@@ -46,28 +46,18 @@ pub(super) fn read(path: &Path, trust: Trust<'_>) -> Result<Settings, ConfigErro
 }
 
 fn read_text(path: &Path) -> io::Result<Option<String>> {
-    match path.metadata() {
-        // Opening a pipe would block until a writer opens it.
-        Ok(metadata) if !metadata.is_file() => return Err(io::Error::other("it is not a file")),
-        Ok(_) => {}
+    match files::require_regular(path) {
+        Ok(()) => files::read_text(path, MAX_BYTES).map(Some),
         Err(error)
             if matches!(
                 error.kind(),
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
             ) =>
         {
-            return Ok(None);
+            Ok(None)
         }
-        Err(error) => return Err(error),
+        Err(error) => Err(error),
     }
-    let mut text = String::new();
-    File::open(path)?
-        .take(MAX_BYTES + 1)
-        .read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(io::Error::other("it is larger than 1 MiB"));
-    }
-    Ok(Some(text))
 }
 
 fn parse(text: &str, path: &Path, trust: Trust<'_>) -> Result<Settings, ConfigError> {

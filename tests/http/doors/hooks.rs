@@ -69,6 +69,10 @@ fn a_second_report_of_the_same_end_is_an_echo_if_the_map_of_the_hook_says_so() {
     host.until("/api/v1/tasks/b1", |task| task["state"] == "committed");
     let echo = send_own(&host, SECRET, &report("ok", 2));
     assert_eq!(echo.status, 202, "{echo:?}");
+    host.until("/api/v1/tasks/b1", |task| {
+        let submissions = task["submissions"].as_array().unwrap();
+        submissions.len() == 2 && submissions.iter().all(|one| one["state"] == "committed")
+    });
     let other = send_own(&host, SECRET, &report("bad", 2));
     assert!(other.status < 500, "{other:?}");
     let task = host.until("/api/v1/tasks/b1", |task| task["conflicts"] == 1);

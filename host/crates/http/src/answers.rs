@@ -146,6 +146,7 @@ impl Receipt {
             repeated: receipt.repeated,
             differs: receipt.differs,
             current: CurrentState::of(state, Some(reference)).unsigned_among(unsigned),
+            // `doors::accept::changed` adds these two to the answer; here they only describe it.
             repaired: Vec::new(),
             shortened: Vec::new(),
         }

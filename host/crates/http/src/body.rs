@@ -192,7 +192,12 @@ impl BodyReader<'_> {
         let mut length: usize = 0;
         let mut window = (Instant::now(), 0);
         loop {
-            let part = match timeout(WINDOW, parts.next()).await {
+            // Only a body that holds room must keep pace: a small report needs no timer.
+            let next = match self.reservation {
+                None => Ok(parts.next().await),
+                Some(_) => timeout(WINDOW, parts.next()).await,
+            };
+            let part = match next {
                 Ok(None) => break,
                 Ok(Some(part)) => part.map_err(|_| BodyError::Ended)?,
                 Err(_) => Bytes::new(),

@@ -5,13 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 /// The strong tag of an answer: equal bytes have the same tag on every host.
 pub fn of(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    let mut tag = String::from("\"");
-    for byte in &digest[..16] {
-        tag.push_str(&format!("{byte:02x}"));
-    }
-    tag.push('"');
-    tag
+    format!("\"{}\"", outcome::digest::hex(&Sha256::digest(bytes)[..16]))
 }
 
 /// Whether `If-None-Match` names this tag, by weak comparison, or `*`.

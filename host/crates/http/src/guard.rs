@@ -110,7 +110,8 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let began = Instant::now();
-        let holder = holder(&self.guard.app.tokens.now(), request.headers());
+        let tokens = self.guard.app.tokens.now();
+        let holder = holder(&tokens, request.headers());
         let matched = request.extensions().get::<MatchedPath>().cloned();
         let route = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
         let method = request.method().clone();
@@ -119,7 +120,7 @@ where
         let reporter = holder.as_ref().ok().and_then(|holder| holder.name.clone());
         // At debug level: creating it costs as much as the rest of this function. Errors log all of it again.
         let span = tracing::debug_span!("request", %method, route, trace_id = trace);
-        let checked = check(&self.guard, &request, &method, route, holder);
+        let checked = check(&self.guard, &request, &method, route, &tokens, holder);
         let line = Arc::new(Line {
             is_written: self.guard.app.access_log.is_on(),
             began,
@@ -127,7 +128,10 @@ where
             reporter: reporter.clone(),
             method: method.clone(),
             route: matched.clone(),
-            path: access::shown_path(request.uri().path()),
+            path: match self.guard.app.access_log.is_on() {
+                true => access::shown_path(request.uri().path()),
+                false => String::new(),
+            },
             request_id: request_id(request.headers()),
             bucket: checked.as_ref().ok().cloned().flatten(),
             status: AtomicU16::new(0),
@@ -215,7 +219,8 @@ fn check(
     request: &Request,
     method: &Method,
     route: &str,
-    holder: Result<Holder, Problem>,
+    tokens: &Tokens,
+    holder: Result<Holder, &'static str>,
 ) -> Result<Option<Arc<Bucket>>, Problem> {
     let app = &guard.app;
     hosts::check_form(request)?;
@@ -224,7 +229,7 @@ fn check(
         query::check_text(request.uri())?;
     }
     // If there are tokens, a web page has none; and a proxy on this machine may keep its original host name.
-    let asks_no_token = guard.is_open || app.tokens.now().is_empty();
+    let asks_no_token = guard.is_open || tokens.is_empty();
     if guard.checks_host && asks_no_token && !is_bare_probe(request, route) {
         hosts::check_name(request, &app.limits.now().allowed_hosts)?;
     }
@@ -239,7 +244,6 @@ fn check(
     if needs.is_empty() || route == NO_ROUTE {
         return Ok(None);
     }
-    let tokens = app.tokens.now();
     if tokens.is_empty() {
         // Anyone who can reach a loopback port or the socket may report and read, but not change the policy.
         return if needs == [Right::Admin] {
@@ -251,7 +255,7 @@ fn check(
             Ok(None)
         };
     }
-    let holder = holder?;
+    let holder = holder.map_err(|detail| Problem::with_detail(Kind::Unauthorised, detail))?;
     check_right(&holder, needs)?;
     let admitted = app.allowances.admit(&holder.digest, Instant::now());
     admitted.map_err(|exhausted| {
@@ -272,22 +276,19 @@ fn is_bare_probe(request: &Request, route: &str) -> bool {
 }
 
 /// The holder of the request's token.
-fn holder(tokens: &Tokens, headers: &HeaderMap) -> Result<Holder, Problem> {
-    let unauthorised = |detail: &str| Problem::with_detail(Kind::Unauthorised, detail);
+fn holder(tokens: &Tokens, headers: &HeaderMap) -> Result<Holder, &'static str> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (first, second) = (given.next(), given.next());
     if second.is_some() {
         // A proxy may have checked a different header than this host would.
-        return Err(unauthorised("send one `Authorization`"));
+        return Err("send one `Authorization`");
     }
     let token = first
         .and_then(|given| given.to_str().ok()?.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
-        .ok_or_else(|| unauthorised("send `Authorization: Bearer TOKEN`"))?;
-    tokens
-        .holder(token)
-        .ok_or_else(|| unauthorised("the token is not known here"))
+        .ok_or("send `Authorization: Bearer TOKEN`")?;
+    tokens.holder(token).ok_or("the token is not known here")
 }
 
 fn check_right(holder: &Holder, needs: &[Right]) -> Result<(), Problem> {

@@ -30,7 +30,6 @@ mod proof;
 mod query;
 mod slots;
 mod submissions;
-
 mod task;
 mod tokens;
 

@@ -37,7 +37,6 @@ pub struct Wait {
 impl ReportParameters {
     /// Reads those of `wait`, `ids` and `from` that a route has, and the preference to wait.
     pub fn read(app: &App, request: &Request, known: &[&str]) -> Result<ReportParameters, Problem> {
-        let limits = app.limits.now();
         let mut parameters = ReportParameters {
             wait: Wait::default(),
             encodes_ids: false,
@@ -45,7 +44,7 @@ impl ReportParameters {
         };
         for (name, value) in query::read(request.uri(), known)? {
             match (name.as_str(), value.as_str()) {
-                ("wait", "committed") => parameters.wait.limit = Some(limits.wait),
+                ("wait", "committed") => parameters.wait.limit = Some(app.limits.now().wait),
                 ("wait", "accepted") => {}
                 ("wait", _) => {
                     let detail = "must be `committed` or `accepted`";
@@ -58,7 +57,7 @@ impl ReportParameters {
         }
         // A preference that is not understood is ignored.
         if let Some(seconds) = prefer::wait(request.headers()) {
-            let limit = Duration::from_secs(seconds).min(limits.wait_most);
+            let limit = Duration::from_secs(seconds).min(app.limits.now().wait_most);
             parameters.wait.limit = Some(limit);
             parameters.wait.preferred = true;
         }

@@ -23,7 +23,7 @@ use store::{DEFAULT_LIMIT, MAX_LIMIT, Sequence, StateName, SubmissionQuery};
 pub struct Submissions {
     schema: u32,
     submissions: Vec<ListedSubmission>,
-    /// With `state=overdue`: announced tasks that have not ended within `tasks.overdue`, those first that were announced
+    /// With `state=overdue`: announced tasks that have not ended within `tasks.overdue`, oldest announcement
     /// first.
     #[serde(skip_serializing_if = "Option::is_none")]
     overdue: Option<Vec<OverdueItem>>,

@@ -79,7 +79,8 @@ pub enum TakenKind {
 }
 
 impl Taken {
-    fn refused(task_id: Option<String>, violation: Violation) -> Taken {
+    /// A document that is refused, and whose text is not kept.
+    pub fn refused(task_id: Option<String>, violation: Violation) -> Taken {
         Taken {
             place: String::new(),
             kind: TakenKind::Refused {
@@ -342,11 +343,18 @@ const RESERVED_ID: &str = "must not begin with `chiffon-audit.`: such ids belong
 
 /// Whether a document has an id that belongs to the host.
 fn is_reserved(document: &[u8]) -> bool {
+    let has = |text: &[u8]| memchr::memmem::find(document, text).is_some();
     // Any character may be written as an escape.
-    let may_be_in_it = memchr::memmem::find(document, ids::RESERVED.as_bytes()).is_some()
-        || memchr::memmem::find(document, b"\\u").is_some();
-    may_be_in_it
-        && TaskOutcome::recover_task_id(document).is_some_and(|id| id.starts_with(ids::RESERVED))
+    if !has(ids::RESERVED.as_bytes()) && !has(b"\\u") {
+        return false;
+    }
+    // The id may be the last member. What is no object is refused by the parser, which says what is wrong.
+    let text = str::from_utf8(document).ok();
+    let members = text.and_then(|text| json::members(text.trim()).ok());
+    let mut members = members.unwrap_or_default().into_iter();
+    members.any(|(name, value)| {
+        name == "task_id" && string(value).is_some_and(|id| id.starts_with(ids::RESERVED))
+    })
 }
 
 enum Rewritten {

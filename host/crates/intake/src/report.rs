@@ -176,8 +176,9 @@ mod tests {
     #[test]
     fn an_id_of_the_host_and_a_damaged_one_are_refused() {
         let door = Door::default();
+        let long = "x".repeat(70 << 10);
         for id in ["chiffon-audit.end", r"\u0063hiffon-audit.end", r"a\ud800"] {
-            let report = format!(r#"{{"task_id":"{id}","status":"completed"}}"#);
+            let report = format!(r#"{{"output":"{long}","status":"completed","task_id":"{id}"}}"#);
             let found = door.take_report(report.into_bytes());
             let Err(NoReport::Refused(violation, _)) = found else {
                 panic!("{found:?}");

@@ -28,11 +28,11 @@ pub fn sha256(bytes: &[u8]) -> String {
     tagged(&Sha256::digest(bytes))
 }
 
-/// The same for everything that can be read, in bounded memory.
+/// The same digest of everything that `reader` returns, in bounded memory.
 ///
 /// # Errors
 ///
-/// What reading returns.
+/// `reader` fails.
 pub fn sha256_of(reader: impl io::Read) -> io::Result<String> {
     let mut digest = Sha256::new();
     let mut reader = BufReader::with_capacity(64 << 10, reader);

@@ -128,13 +128,7 @@ impl<'de> Walk<'de> {
 
 /// Appends one reference token of an RFC 6901 pointer.
 pub(super) fn push_token(pointer: &mut String, name: &str) {
-    for character in name.chars() {
-        match character {
-            '~' => pointer.push_str("~0"),
-            '/' => pointer.push_str("~1"),
-            _ => pointer.push(character),
-        }
-    }
+    pointer.push_str(&pointer_step(name));
 }
 
 /// Any value: read, checked and discarded.

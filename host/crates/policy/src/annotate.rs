@@ -6,9 +6,9 @@
 use wasm_metadata::{
     AddMetadata, AddMetadataField, ComponentNames, Description, Licenses, Source, Version,
 };
-use wasmparser::{KnownCustom, Parser, Payload as Section};
+use wasmparser::{KnownCustom, Payload as Section};
 
-use super::stack;
+use super::{outermost, stack};
 
 /// The longest value in bytes: a description is a few sentences.
 const MAX_VALUE: usize = 1024;
@@ -139,23 +139,19 @@ fn problem(value: &str) -> Option<&'static str> {
 /// the program gives. `None` if it has neither.
 pub(super) fn label(component: &[u8]) -> Option<String> {
     let (mut name, mut version) = (None, None);
-    let mut depth = 0_usize;
-    for section in Parser::new(0).parse_all(component) {
-        match section {
-            Ok(Section::ModuleSection { .. } | Section::ComponentSection { .. }) => depth += 1,
-            Ok(Section::End(_)) => depth = depth.saturating_sub(1),
-            Ok(Section::CustomSection(custom)) if depth == 0 => match custom.as_known() {
-                KnownCustom::ComponentName(_) => {
-                    let names = ComponentNames::from_bytes(custom.data(), custom.data_offset());
-                    name = names.ok().and_then(|names| names.get_name().cloned());
-                }
-                _ if custom.name() == "version" => {
-                    version = str::from_utf8(custom.data()).ok().map(str::to_owned);
-                }
-                _ => {}
-            },
-            Ok(_) => {}
-            Err(_) => break,
+    for section in outermost::sections(component) {
+        let Section::CustomSection(custom) = section else {
+            continue;
+        };
+        match custom.as_known() {
+            KnownCustom::ComponentName(_) => {
+                let names = ComponentNames::from_bytes(custom.data(), custom.data_offset());
+                name = names.ok().and_then(|names| names.get_name().cloned());
+            }
+            _ if custom.name() == "version" => {
+                version = str::from_utf8(custom.data()).ok().map(str::to_owned);
+            }
+            _ => {}
         }
     }
     let short = |text: String| {

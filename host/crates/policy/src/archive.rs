@@ -12,7 +12,7 @@ use tar::{Archive, Builder, EntryType, Header};
 
 use super::PolicySettings;
 
-/// The most files in an archive.
+/// The most components, and the most files of settings, in an archive.
 const MAX_FILES: usize = 10_000;
 
 /// The most bytes of settings: far more than a command line holds.

@@ -25,6 +25,7 @@ mod limits;
 mod load;
 mod log;
 mod measure;
+mod outermost;
 mod problem;
 mod schema;
 mod schema_file;

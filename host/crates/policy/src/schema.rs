@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use wasm_encoder::{CustomSection, Section as _};
 use wasmparser::{Parser, Payload as Section};
 
-use super::{PolicySettings, stack};
+use super::{PolicySettings, outermost, stack};
 
 /// The name of the custom section.
 pub(super) const SECTION: &str = "chiffon:settings";
@@ -266,19 +266,12 @@ impl SettingsSchema {
 
 /// The schema of a component that is no stack.
 fn own(component: &[u8]) -> Result<Option<SettingsSchema>, SchemaError> {
-    let mut depth = 0_usize;
-    for section in Parser::new(0).parse_all(component) {
-        match section {
-            Ok(Section::ModuleSection { .. } | Section::ComponentSection { .. }) => depth += 1,
-            Ok(Section::End(_)) => depth = depth.saturating_sub(1),
-            Ok(Section::CustomSection(custom)) if depth == 0 && custom.name() == SECTION => {
-                return parse(custom.data()).map(Some);
-            }
-            Ok(_) => {}
-            Err(_) => break,
-        }
-    }
-    Ok(None)
+    let mut sections = outermost::sections(component);
+    let schema = sections.find_map(|section| match section {
+        Section::CustomSection(custom) if custom.name() == SECTION => Some(parse(custom.data())),
+        _ => None,
+    });
+    schema.transpose()
 }
 
 fn parse(json: &[u8]) -> Result<SettingsSchema, SchemaError> {

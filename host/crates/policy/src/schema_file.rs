@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use toml_edit::{Document, Item, Key, TableLike};
+use toml_edit::{Document, Key, TableLike};
 
 use super::schema::{DeclaredSetting, SettingType, SettingsSchema};
 use super::settings_file::{SettingsFileError, error, not_toml, scalar};
@@ -60,8 +60,10 @@ fn read(table: &dyn TableLike) -> Result<DeclaredSetting, Problem<'_>> {
                 let text = text.ok_or_else(|| wrong("a string, a number or a boolean"))?;
                 setting.default = Some(text);
             }
-            "required" => setting.required = truth(item).ok_or_else(|| wrong("true or false"))?,
-            "secret" => setting.secret = truth(item).ok_or_else(|| wrong("true or false"))?,
+            "required" => {
+                setting.required = item.as_bool().ok_or_else(|| wrong("true or false"))?
+            }
+            "secret" => setting.secret = item.as_bool().ok_or_else(|| wrong("true or false"))?,
             "doc" => {
                 let text = item.as_str().ok_or_else(|| wrong("a string"))?;
                 text.clone_into(&mut setting.doc);
@@ -77,10 +79,6 @@ fn read(table: &dyn TableLike) -> Result<DeclaredSetting, Problem<'_>> {
     }
     setting.kind = kind.ok_or_else(|| (None, "it has no `type`".to_owned()))?;
     Ok(setting)
-}
-
-fn truth(item: &Item) -> Option<bool> {
-    item.as_bool()
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use outcome::digest::sha256;
-use wasmparser::{Parser, Payload as Section};
+use wasmparser::Payload as Section;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Component, Linker};
 
 use super::bindings::{config, log};
+use super::outermost;
 use super::state::{HostCall, State};
 
 /// The custom section that names the parts: a line for each, with its name and the digest of its component.
@@ -46,29 +47,22 @@ pub(super) fn is_import(name: &str) -> bool {
 
 /// The parts that a component names, in the order in which they are called. Empty if it is not a stack.
 pub(super) fn parts(component: &[u8]) -> Vec<StackPart> {
-    let mut depth = 0_usize;
     let mut held: Vec<String> = Vec::new();
     let mut named = String::new();
-    for section in Parser::new(0).parse_all(component) {
+    for section in outermost::sections(component) {
         match section {
-            Ok(Section::ModuleSection { .. }) => depth += 1,
-            Ok(Section::ComponentSection {
+            // The driver is a component, too. A component that was fetched may hold any number of them.
+            Section::ComponentSection {
                 unchecked_range, ..
-            }) => {
-                // The driver is a component, too. A component that was fetched may hold any number of them.
-                if depth == 0 && held.len() <= MAX_PARTS {
-                    held.extend(component.get(unchecked_range).map(sha256));
-                }
-                depth += 1;
+            } if held.len() <= MAX_PARTS => {
+                held.extend(component.get(unchecked_range).map(sha256));
             }
-            Ok(Section::End(_)) => depth = depth.saturating_sub(1),
-            Ok(Section::CustomSection(custom)) if depth == 0 && custom.name() == SECTION => {
+            Section::CustomSection(custom) if custom.name() == SECTION => {
                 let data = custom.data();
                 let most = data.len().min(MAX_PARTS * MAX_LINE);
                 named = String::from_utf8_lossy(&data[..most]).into_owned();
             }
-            Ok(_) => {}
-            Err(_) => break,
+            _ => {}
         }
     }
     let parts = named.lines().take(MAX_PARTS).filter_map(|line| {
@@ -84,27 +78,15 @@ pub(super) fn parts(component: &[u8]) -> Vec<StackPart> {
 
 /// The bytes of the part with this digest, if the stack holds it.
 pub(super) fn held<'c>(component: &'c [u8], digest: &str) -> Option<&'c [u8]> {
-    let mut depth = 0_usize;
-    for section in Parser::new(0).parse_all(component) {
-        match section {
-            Ok(Section::ModuleSection { .. }) => depth += 1,
-            Ok(Section::ComponentSection {
-                unchecked_range, ..
-            }) => {
-                if depth == 0
-                    && let Some(part) = component.get(unchecked_range)
-                    && sha256(part) == digest
-                {
-                    return Some(part);
-                }
-                depth += 1;
-            }
-            Ok(Section::End(_)) => depth = depth.saturating_sub(1),
-            Ok(_) => {}
-            Err(_) => break,
+    outermost::sections(component).find_map(|section| match section {
+        Section::ComponentSection {
+            unchecked_range, ..
+        } => {
+            let part = component.get(unchecked_range)?;
+            (sha256(part) == digest).then_some(part)
         }
-    }
-    None
+        _ => None,
+    })
 }
 
 /// The linker of one component: the engine's, and the imports of a stack's parts, if it has any.

@@ -67,8 +67,8 @@ pub enum TrailError {
         acknowledged: String,
         /// The only branch that holds that commit, if the ref was deleted: it may have been renamed.
         renamed_to: Option<String>,
-        /// The parent that continues the trail, if `found` has it as another parent than the first one: a person merged
-        /// the trail into their branch, rather than their branch into the trail.
+        /// The commit whose first-parent history has `acknowledged`, if a merge in the history of `found` brought it in
+        /// as a later parent: the branch was merged the wrong way round. Boxed to keep the error small.
         trail_parent: Option<Box<str>>,
     },
     /// Commits by other programs have changed or removed entries.
@@ -160,7 +160,7 @@ pub enum TrailError {
     /// The trail's last commit is in the future.
     #[error(
         "the trail's last commit{} is {seconds} s ahead of this machine's clock (at most 300 s are tolerated): \
-         correct the clock, or wait; {}", commit.as_ref().map(|id| format!(", {id},")).unwrap_or_default(), WRONG_TIME
+         correct the clock, or wait; {}", commit.as_ref().map(|id| format!(", {id},")).unwrap_or_default(), WRONG_TIME_REMEDY
     )]
     Future {
         /// The id of that commit, if it is known.
@@ -185,9 +185,9 @@ pub enum TrailError {
     Invalid(String),
 }
 
-/// What to do if the time of the last commit is wrong, and not the clock.
-const WRONG_TIME: &str = "if the commit's time is wrong, move the branch back to its parent and name that to `chiffon-audit init \
-                          --accept-tip`, which gives up the commit's entry and later ones";
+/// The remedy if the time of the last commit is wrong, rather than the clock.
+const WRONG_TIME_REMEDY: &str = "if the commit's time is wrong, move the branch back to the commit's parent and run \
+                                 `chiffon-audit init --accept-tip PARENT`, which gives up the commit's entry and all later ones";
 
 /// The message for an operator whose trail was rolled back: what is lost, and both ways to go on.
 fn rolled_back(

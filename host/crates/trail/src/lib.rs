@@ -220,16 +220,9 @@ impl Trail {
 
     /// The id of the newest trail commit, if it can be read.
     fn newest_trail_commit(&self) -> Option<String> {
-        let repository = &self.shared().repository;
-        let mut next = self.shared().view().tip;
-        while let Some(id) = next {
-            let commit = repository.commit(&id).ok()?;
-            if message::is_of_trail(&commit.message) {
-                return Some(id.to_string());
-            }
-            next = repository.parent(&id, &commit);
-        }
-        None
+        let tip = self.shared().view().tip?;
+        let newest = read::lines::newest_trail_commit(&self.shared().repository, tip);
+        newest.ok()?.map(|(id, _)| id.to_string())
     }
 
     /// Gives an entry its place in the trail, in memory. The ticket's [`Ticket::wait`] returns once the entry is

@@ -32,8 +32,8 @@ pub struct Args {
     /// Put it in force even if it did not ask for one of the settings during the check
     #[arg(long)]
     allow_unread_settings: bool,
-    /// Put it in force even if it breaks the contract, does not ask for a setting, or does not declare it so. What was overridden is recorded
-    /// with it, and `policy log` shows it
+    /// Put it in force even if it breaks the contract, does not ask for a setting, or declares a setting differently. What
+    /// was overridden is recorded with it, and `policy log` shows it
     #[arg(long)]
     force: bool,
 }
@@ -154,13 +154,12 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             Line(policy.name()),
             Line(trail.reference())
         )?;
-        let label = policy.label().map(|label| format!(" {label}"));
         writeln!(
             output,
             "  {} {}{}",
             paint(FAINT, "policy  "),
             policy.digest(),
-            label.unwrap_or_default()
+            super::beside(policy.label().as_deref())
         )?;
         writeln!(
             output,

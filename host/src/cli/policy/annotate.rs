@@ -13,17 +13,19 @@ use crate::cli::output::{FAINT, GOOD, SCHEMA, paint};
 use crate::cli::session::Session;
 use crate::cli::settings_file::schema_file;
 use crate::cli::text::Line;
+use crate::files;
 use crate::outcome::digest::sha256;
 use crate::policy::{Annotation, Policy, SettingsSchema, annotate};
 
-/// Write name, version and similar, and the settings that it takes, into a policy or a layer
+/// Write metadata, such as name and version, and declared settings into a policy or a layer
 ///
-/// The metadata is in the sections that other WebAssembly tools read and write, too. What is not given stays as it is.
+/// The metadata goes into the sections that other WebAssembly tools read and write. Fields that are not given stay unchanged.
 /// The result has another digest, so annotate a policy before you activate it. `policy inspect` shows the metadata, and
 /// `policy log` name and version. Nothing checks what an author claims here.
 ///
-/// Declared settings are checked wherever the policy is given settings: a name that is not declared, a value of another type
-/// and a secret that is given in clear are mistakes in the call.
+/// Settings that are given on the command line, in a configuration or over HTTP are checked against the declared ones: an
+/// undeclared name, a value of another type, a missing required setting and a secret in clear text are errors. Settings in
+/// test cases and recordings are not checked.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Example: chiffon-audit policy annotate tidy.wasm --name tidy --version 1.2.0 -o tidy-1.2.0.wasm"
@@ -47,8 +49,8 @@ pub struct Args {
     /// What it does, on one line
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// Declare the settings in this TOML file: a table for each, with `type` (string, integer, number, boolean, json) and,
-    /// if wanted, `default`, `required`, `secret` and `doc`
+    /// Declare the settings in this TOML file: a table for each, with `type` (string, integer, number, boolean, json) and
+    /// optionally `default`, `required`, `secret` and `doc`
     #[arg(long, value_name = "FILE", value_parser = schema_file)]
     settings: Option<SettingsSchema>,
     /// Write the component to this file
@@ -91,7 +93,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             .write_into(&annotated)
             .map_err(|error| wrong(&error))?;
     }
-    super::export::write(&args.output, &annotated)
+    files::replace(&args.output, &annotated)
         .with_context(|| format!("cannot write the policy {}", args.output.display()))?;
     let (former, digest) = (sha256(&component), sha256(&annotated));
     let label = Policy::label_of(&annotated);
@@ -108,7 +110,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     writeln!(output, "{} {}", paint(GOOD, "annotated"), Line(&file))?;
-    let label = label.map(|label| format!(" {label}")).unwrap_or_default();
+    let label = super::beside(label.as_deref());
     writeln!(output, "  {} {digest}{label}", paint(FAINT, "policy"))?;
     writeln!(output, "  {} {former}", paint(FAINT, "was   "))?;
     Ok(Exit::Done)

@@ -1,7 +1,6 @@
 //! `policy compose`: makes one policy of layers and a policy.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +14,7 @@ use crate::cli::exit::{Exit, UsageError};
 use crate::cli::output::{FAINT, GOOD, SCHEMA, paint};
 use crate::cli::session::Session;
 use crate::cli::text::Line;
+use crate::files;
 use crate::outcome::digest::sha256;
 use crate::policy::Policy;
 
@@ -63,7 +63,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let (policy, layers) = parts.split_last().context("there is no part")?;
     let component = compose::compose(Policy::stack_driver(), layers, policy)
         .map_err(|error| UsageError(error.to_string()))?;
-    fs::write(&args.output, &component)
+    files::replace(&args.output, &component)
         .with_context(|| format!("cannot write the policy {}", args.output.display()))?;
     let digest = sha256(&component);
     let output = &mut session.output;

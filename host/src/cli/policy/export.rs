@@ -1,10 +1,8 @@
 //! `policy export`: writes the policies of a trail into one file.
 
 use std::collections::BTreeSet;
-use std::fs::Permissions;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -15,6 +13,7 @@ use crate::cli::output::{GOOD, SCHEMA, UNSURE, paint};
 use crate::cli::session::Session;
 use crate::cli::text::Line;
 use crate::config::Settings;
+use crate::files;
 use crate::outcome::counted;
 use crate::outcome::digest::sha256;
 use crate::policies::included_component;
@@ -59,7 +58,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         ));
     }
     let bytes = archive.to_bytes();
-    write(&args.file, &bytes)
+    files::replace(&args.file, &bytes)
         .with_context(|| format!("cannot write the policies {}", args.file.display()))?;
     let file = args.file.display().to_string();
     let output = &mut session.output;
@@ -123,35 +122,19 @@ fn collect(trail: &Trail) -> Result<(PolicyArchive, Vec<String>)> {
     for digest in policies {
         let kept = trail.policy_file(PolicyFileKind::Component, &digest)?;
         match kept.or_else(|| included_component(&digest).map(<[u8]>::to_vec)) {
-            Some(component) => drop(archive.components.insert(digest, component)),
+            Some(component) => {
+                archive.components.insert(digest, component);
+            }
             None => missing.push(digest),
         }
     }
     for digest in settings {
         match trail.policy_file(PolicyFileKind::Settings, &digest)? {
-            Some(kept) => drop(archive.settings.insert(digest, kept)),
+            Some(kept) => {
+                archive.settings.insert(digest, kept);
+            }
             None => missing.push(digest),
         }
     }
     Ok((archive, missing))
-}
-
-/// Writes the file completely or not at all. What is there and no regular file, such as a pipe, is written to.
-pub(super) fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    // Behind a symbolic link, the file itself is replaced.
-    let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-    if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        return std::fs::write(file, bytes);
-    }
-    let directory = match file.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    // As for any new file, the umask decides who may read it.
-    let mut beside = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory)?;
-    beside.write_all(bytes)?;
-    beside.persist(file)?;
-    Ok(())
 }

@@ -1,7 +1,6 @@
 //! `policy import`: keeps the policies of an exported file with a trail.
 
-use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -13,6 +12,7 @@ use crate::cli::output::{FAINT, GOOD, SCHEMA, paint};
 use crate::cli::session::{Session, engine};
 use crate::cli::text::Line;
 use crate::config::Settings;
+use crate::files;
 use crate::policies::included_component;
 use crate::policy::{Allocation, Policy, PolicyArchive};
 use crate::trail::PolicyFileKind;
@@ -23,7 +23,7 @@ use crate::trail::PolicyFileKind;
 /// component is a policy that this program can run, and nothing else is in it. The policies are kept on
 /// refs/heads/audit-policies. That puts none of them in force, and none is asked about redeliveries.
 ///
-/// Exit codes: 0 done; 4 the file is not one of `policy export`, or was changed, and nothing is kept.
+/// Exit codes: 0 done; 4 the file was not written by `policy export` or was changed; nothing is kept.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// A file that `policy export` wrote
@@ -91,8 +91,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     }
     for policy in &policies {
         let word = if policy.known { "known" } else { "kept " };
-        let label = policy.label.iter().map(|label| format!(" {label}"));
-        let label: String = label.collect();
+        let label = super::beside(policy.label.as_deref());
         writeln!(output, "{} {}{label}", paint(GOOD, word), policy.digest)?;
     }
     for digest in archive.settings.keys() {
@@ -102,17 +101,10 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
-        .map_err(|error| cannot_read("the policies", path, error))?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(refused(
-            path,
-            &format!("it is larger than {MAX_FILE} bytes"),
-        ));
-    }
-    Ok(bytes)
+    files::read_bounded(path, MAX_FILE).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => refused(path, &error),
+        _ => cannot_read("the policies", path, error),
+    })
 }
 
 /// The failure for a file that is not taken.

@@ -251,8 +251,7 @@ fn print(
         };
         // Parentheses are for what this program knows, quotes for what a component claims.
         let note = name.map(|name| format!(" ({name})"));
-        let note = note.or_else(|| label.map(|label| format!(" {label}")));
-        let note = note.unwrap_or_default();
+        let note = note.unwrap_or_else(|| super::beside(label));
         format!("{}{note}", Line(digest))
     };
     writeln!(

@@ -91,3 +91,8 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         Command::Reproduce(args) => reproduce::run(args, session),
     }
 }
+
+/// What a component calls itself, for the place behind its digest.
+fn beside(label: Option<&str>) -> String {
+    label.map_or_else(String::new, |label| format!(" {label}"))
+}

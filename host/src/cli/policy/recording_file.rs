@@ -7,6 +7,7 @@ use tempfile::NamedTempFile;
 
 use crate::cli::Result;
 use crate::cli::failure::Context as _;
+use crate::files::directory_of;
 use crate::policy::Recording;
 
 /// A file that will hold a recording. A file already at its path is kept until the recording is written.
@@ -19,11 +20,7 @@ pub struct RecordingFile {
 impl RecordingFile {
     /// Creates the temporary file beside `path`.
     pub fn create(path: &Path) -> Result<RecordingFile> {
-        let directory = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        let beside = NamedTempFile::new_in(directory)
+        let beside = NamedTempFile::new_in(directory_of(path))
             .with_context(|| format!("cannot write the recording {}", path.display()))?;
         Ok(RecordingFile {
             path: path.to_owned(),

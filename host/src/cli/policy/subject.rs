@@ -110,8 +110,8 @@ pub struct ConfigFlags {
         value_parser = setting
     )]
     settings: Vec<(String, String)>,
-    /// Give the policy the settings in this TOML file. Names in a table begin with the table's name and a dot, as those
-    /// of a part of a stack do. `--setting` takes precedence
+    /// Read settings for the policy from this TOML file. A name in a table is prefixed with the table's name and a dot, as
+    /// for a part of a stack. `--setting` takes precedence
     #[arg(long, value_name = "FILE", value_parser = settings_file)]
     config_file: Option<SettingsFile>,
     /// Give the policy the text of this file as a secret setting; can be repeated. Its value is never shown, and an

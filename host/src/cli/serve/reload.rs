@@ -150,8 +150,8 @@ impl Reload {
         let had_tokens = self.last.tokens.is_some() || self.last.tokens_file.is_some();
         if had_tokens && read.tokens.is_empty() {
             return Err(UsageError(
-                "the settings name no tokens any more, so anyone could report: the service continues without tokens only after a \
-                 restart"
+                "the settings name no tokens any more, so anyone could report: to run the service without tokens, \
+                 restart it"
                     .into(),
             )
             .into());

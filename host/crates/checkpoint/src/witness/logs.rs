@@ -151,9 +151,7 @@ impl Logs {
     }
 
     fn path(&self, origin: &str) -> PathBuf {
-        let digest = Sha256::digest(origin);
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.dir.join(hex)
+        self.dir.join(outcome::digest::hex(&Sha256::digest(origin)))
     }
 
     /// Size and root of the last cosigned checkpoint.

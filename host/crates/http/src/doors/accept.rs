@@ -17,7 +17,6 @@ use crate::App;
 use crate::answers::{self, Receipt};
 use crate::parameters::{ReportParameters, Wait, settled};
 use crate::problem::Problem;
-
 use service::orchestrator::{AcceptError, Origin, PlanError};
 
 /// How many outcomes of one request are in progress at once. The store makes those that arrive together durable together.
@@ -194,13 +193,14 @@ pub async fn submitted(
     receipt: service::orchestrator::Receipt,
 ) -> DoorAnswer {
     let state = settled(app, wait, &receipt).await;
-    let unsigned = match &state {
-        store::State::Committed { commit, .. } => {
-            app.orchestrator.unsigned(vec![commit.clone()]).await
-        }
-        _ => HashSet::new(),
+    let (trail_ref, unsigned) = match &state {
+        store::State::Committed { commit, .. } => (
+            app.orchestrator.trail_ref(),
+            app.orchestrator.unsigned(vec![commit.clone()]).await,
+        ),
+        // Only the answer about a commit has them.
+        _ => (String::new(), HashSet::new()),
     };
-    let trail_ref = app.orchestrator.trail_ref();
     let answer = answers::status_and_body(&receipt, &state, wait, &trail_ref, &unsigned);
     DoorAnswer::submitted(receipt.task_id.to_string(), answer)
 }

@@ -1,6 +1,6 @@
 //! The records of a request: what a door makes of its body.
 
-use intake::{Door, Taken, TakenKind};
+use intake::{Door, Taken};
 use outcome::Violation;
 use serde_json::value::RawValue;
 
@@ -21,20 +21,9 @@ pub struct NumberedRecord {
 impl NumberedRecord {
     /// A record that is not what it has to be.
     pub fn refused(message: String) -> NumberedRecord {
-        let kind = TakenKind::Refused {
-            task_id: None,
-            listed_as: None,
-            document: None,
-            rejection: Violation::of_document(message).into(),
-        };
         NumberedRecord {
             line: None,
-            taken: Taken {
-                place: String::new(),
-                kind,
-                repaired: Vec::new(),
-                shortened: Vec::new(),
-            },
+            taken: Taken::refused(None, Violation::of_document(message)),
         }
     }
 }
@@ -71,7 +60,7 @@ pub fn read_records(door: &Door, body: ReportBody) -> Result<Vec<NumberedRecord>
                 // Counted before anything is made of them.
                 elements(&body.bytes)?;
             }
-            // Not a copy, unless the body is still shared.
+            // No copy if nothing else shares the body.
             records.extend(numbered(None, door.take(body.bytes.into())));
         }
     }

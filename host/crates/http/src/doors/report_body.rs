@@ -1,9 +1,7 @@
 //! The body of a report: its shape by media type, and its bytes.
 
-use std::sync::Arc;
-
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use intake::treat::{MAX_TEXT, Rules, Treated};
 
@@ -100,15 +98,6 @@ pub async fn read(app: &App, request: Request, sender: Sender) -> Result<ReportB
         shortened,
         reservation: read.reservation,
     })
-}
-
-/// The body of a reporter.
-impl FromRequest<Arc<App>> for ReportBody {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<ReportBody, Problem> {
-        read(app, request, Sender::Reporter).await
-    }
 }
 
 fn shape(headers: &HeaderMap) -> Result<Shape, Problem> {

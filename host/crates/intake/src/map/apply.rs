@@ -269,16 +269,15 @@ impl RecordMap {
         builder: &mut Builder<'_, '_, '_>,
         original: &str,
     ) -> Result<Attempt, Violation> {
-        let number = match &self.attempt {
-            Some(expression) => builder.text("/metadata/attempt", expression)?,
+        let number: Option<u64> = match &self.attempt {
             None => None,
-        };
-        let number: Option<u64> = match (number, &self.attempt) {
-            (Some(text), Some(expression)) => Some(text.parse().map_err(|_| {
-                let message = "the attempt must be a whole number, and not negative";
-                builder.refused(expression, message)
-            })?),
-            _ => None,
+            Some(expression) => match builder.text("/metadata/attempt", expression)? {
+                None => None,
+                Some(text) => Some(text.parse().map_err(|_| {
+                    let message = "the attempt must be a whole number, and not negative";
+                    builder.refused(expression, message)
+                })?),
+            },
         };
         let encoded = |original: &str, attempt| {
             ids::encode(source, original, attempt).map_err(|rule| {

@@ -2,6 +2,8 @@
 //!
 //! Never fails. A text that is not JSON passes unchanged, and the parser refuses it.
 
+use outcome::json;
+
 use super::text::LongText;
 use super::{MAX_POINTERS, NonFinite, Rules, Treated};
 
@@ -358,7 +360,7 @@ impl Treatment {
                 Level::Object(_, true) => {}
                 Level::Object(name, false) => {
                     pointer.push('/');
-                    pointer.push_str(&outcome::json::pointer_step(name));
+                    pointer.push_str(&json::pointer_step(name));
                 }
             }
         }

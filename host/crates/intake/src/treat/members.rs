@@ -1,5 +1,7 @@
 //! Members that are too long although each of their texts is short, such as a list of thousands of columns.
 
+use outcome::json;
+
 use super::MAX_TEXT;
 use super::text::LongText;
 use crate::object::Object;
@@ -29,7 +31,7 @@ pub fn shorten_members(outcome: &str) -> (String, Vec<String>) {
 fn within(object: &Object, name: &str, place: &str, shortened: &mut Vec<String>) -> Option<String> {
     let value = object.get(name).filter(|value| value.starts_with('{'))?;
     let mut inner = Object::of(value);
-    let long: Vec<String> = outcome::json::members(value)
+    let long: Vec<String> = json::members(value)
         .unwrap_or_default()
         .into_iter()
         .filter(|(_, value)| value.len() > MAX_TEXT && !value.starts_with('"'))
@@ -41,7 +43,7 @@ fn within(object: &Object, name: &str, place: &str, shortened: &mut Vec<String>)
         text.push(value, value);
         let quoted = [b"\"".to_vec(), text.into_written(), b"\"".to_vec()].concat();
         inner.raw(name, String::from_utf8(quoted).ok()?);
-        shortened.push(format!("{place}/{}", outcome::json::pointer_step(name)));
+        shortened.push(format!("{place}/{}", json::pointer_step(name)));
     }
     Some(inner.to_json())
 }

@@ -8,7 +8,6 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{Inner, Orchestrator};
-use outcome::TaskId;
 use outcome::clock::Timestamp;
 use store::{AnnouncedTask, Store, StoreError};
 
@@ -45,15 +44,12 @@ pub struct OverdueTask {
     pub due_at: Timestamp,
 }
 
-/// The announcement after which a list of unfinished tasks continues.
-type Position = (Timestamp, TaskId);
-
 impl Deadlines {
     fn shortest(&self) -> Option<Duration> {
         self.pools.values().copied().chain(self.default).min()
     }
 
-    /// When the task is due; `None` if it may run for ever.
+    /// When the task is due; `None` if it has no deadline.
     fn due_at(&self, task: &AnnouncedTask) -> Option<Timestamp> {
         let pool = task.agent_pool.as_ref();
         let deadline = pool.and_then(|pool| self.pools.get(pool).copied());
@@ -63,8 +59,8 @@ impl Deadlines {
 
 /// Tasks that are overdue now, by the store's clock, at most `limit`, oldest announcement first.
 ///
-/// Each look begins with the oldest announcement: a task without a deadline has one as soon as it is given to a pool that
-/// has one.
+/// Each pass begins with the oldest announcement, because a task without a deadline gets one when it is given to a pool
+/// that has one.
 ///
 /// # Errors
 ///
@@ -82,7 +78,8 @@ pub async fn overdue(
     while found.len() < limit {
         let page = store.unfinished(shortest, after, READ_LIMIT).await?;
         let is_last = page.tasks.len() < READ_LIMIT as usize;
-        after = page.tasks.last().map(position);
+        let last = page.tasks.last();
+        after = last.map(|task| (task.announced_at, task.task_id.clone()));
         for task in page.tasks {
             let due_at = deadlines.due_at(&task);
             if let Some(due_at) = due_at.filter(|due_at| *due_at <= page.now) {
@@ -95,10 +92,6 @@ pub async fn overdue(
     }
     found.truncate(limit);
     Ok(found)
-}
-
-fn position(task: &AnnouncedTask) -> Position {
-    (task.announced_at, task.task_id.clone())
 }
 
 impl Orchestrator {

@@ -96,7 +96,7 @@ fn reftable(stored_as: &str) -> String {
 /// Fails if the repository has an extension that git does not know; git refuses it too.
 pub(crate) fn check_extensions(
     repository: &gix::Repository,
-    own: &GitConfig,
+    git_config: &GitConfig,
 ) -> Result<(), TrailError> {
     const KNOWN: [&str; 5] = [
         "noop",
@@ -112,7 +112,7 @@ pub(crate) fn check_extensions(
             "core.repositoryFormatVersion is {version}"
         )));
     }
-    if let Some(remote) = own.promisor() {
+    if let Some(remote) = git_config.promisor() {
         return Err(TrailError::Unsupported(partial_clone(&remote)));
     }
     let Some(sections) = config.plumbing().sections_by_name("extensions") else {

@@ -19,7 +19,7 @@ pub(crate) enum Head {
 pub(crate) enum MainWorkTree {
     /// The repository is bare.
     None,
-    /// It is there, or `core.worktree` says that it would be there.
+    /// Its place. If `core.worktree` names it, it may be missing.
     At(PathBuf),
     /// There is one in another place, which the git directory does not name.
     Unknown,

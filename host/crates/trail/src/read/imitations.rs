@@ -1,4 +1,4 @@
-//! Names that some systems treat as `.audit`. Beside them no trail is started: `verify` would report every checkout of
+//! Names that some systems treat as `.audit`. A trail is not started beside one: `verify` would report every checkout of
 //! it as ambiguous.
 
 use gix::objs::TreeRefIter;

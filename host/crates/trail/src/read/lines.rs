@@ -4,10 +4,12 @@ use std::collections::{HashSet, VecDeque};
 
 use gix::ObjectId;
 
+use crate::error::TrailError;
+use crate::message;
 use crate::place::repository::Repository;
 
-/// The newest commit below `tip` whose first-parent history contains `wanted`; `None` if no history that can be read
-/// does.
+/// The newest commit in the history of `tip` whose first-parent history has `wanted`; `None` if there is none, or if it
+/// cannot be read.
 pub(crate) fn line_with(
     repository: &Repository,
     tip: ObjectId,
@@ -33,4 +35,20 @@ pub(crate) fn line_with(
         }
     }
     None
+}
+
+/// The newest trail commit in the first-parent history of `tip`, and its time in seconds. Commits by people do not count.
+pub(crate) fn newest_trail_commit(
+    repository: &Repository,
+    tip: ObjectId,
+) -> Result<Option<(ObjectId, i64)>, TrailError> {
+    let mut next = Some(tip);
+    while let Some(id) = next {
+        let commit = repository.commit(&id)?;
+        if message::is_of_trail(&commit.message) {
+            return Ok(Some((id, commit.seconds)));
+        }
+        next = repository.parent(&id, &commit);
+    }
+    Ok(None)
 }

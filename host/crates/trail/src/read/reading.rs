@@ -55,13 +55,13 @@ impl Trail {
     /// [`TrailError::NotRecorded`] if no commit did. In a shallow clone, the commit may be one that is not here.
     pub fn check_recorded(&self, path: &str, commit: Option<&str>) -> Result<(), TrailError> {
         let shared = self.shared();
-        match commit.is_some() || shared.repository.shallow {
-            true => Ok(()),
-            false => Err(TrailError::NotRecorded {
-                path: path.to_owned(),
-                reference: shared.identity.reference.clone(),
-            }),
+        if commit.is_some() || shared.repository.shallow {
+            return Ok(());
         }
+        Err(TrailError::NotRecorded {
+            path: path.to_owned(),
+            reference: shared.identity.reference.clone(),
+        })
     }
 
     /// Whether this repository has a trail: from `init`, or because an entry was recorded.

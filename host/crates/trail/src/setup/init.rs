@@ -374,18 +374,10 @@ fn check_not_merged_backwards(
     }
 }
 
-/// The time of the newest trail commit in the history of `tip`; later entries are not dated before it. Commits by
-/// people do not count.
+/// The time of the newest trail commit in the history of `tip`, in microseconds; later entries are not dated before it.
 fn newest_trail_commit_time(repository: &Repository, tip: ObjectId) -> Result<i64, TrailError> {
-    let mut next = Some(tip);
-    while let Some(id) = next {
-        let commit = repository.commit(&id)?;
-        if message::is_of_trail(&commit.message) {
-            return Ok(commit.seconds.saturating_mul(1_000_000));
-        }
-        next = repository.parent(&id, &commit);
-    }
-    Ok(i64::MIN)
+    let newest = lines::newest_trail_commit(repository, tip)?;
+    Ok(newest.map_or(i64::MIN, |(_, seconds)| seconds.saturating_mul(1_000_000)))
 }
 
 /// The uuid of the trail on this ref, if it has a genesis commit with one.

@@ -1,11 +1,12 @@
-//! Entries that are recorded and in the index, but whose files cannot be written to the work tree now: it is read-only,
-//! belongs to another user, or is absent, or its disk is full.
+//! Entries that are recorded and in the index, but whose files cannot be written to the work tree now: the work tree is
+//! read-only, is absent or belongs to another user, or its disk is full.
 //!
 //! The index marks them with git's own flag for such files (`skip-worktree`), so that `git status` is clean and `git
 //! commit -a` does not remove them. Each later record tries to write the files, and then removes the flag. Where
 //! `core.sparseCheckout` is set, a person chose these files, and the flag stays.
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use gix::bstr::ByteSlice as _;
@@ -86,7 +87,7 @@ impl Trail {
                 continue;
             }
             let index = checkout::read_index(&tree.git_dir.join("index"), repository)?;
-            let count = places(&index).len();
+            let count = places(&index).filter(|at| is_left_out(&index, *at)).count();
             if count == 0 || repository.has_sparse_checkout(&tree.git_dir)? {
                 continue;
             }
@@ -108,27 +109,31 @@ impl Trail {
     }
 }
 
-/// The places of entries in the index that are left out. An attacker may have written the index: other paths, links and
-/// submodules do not count.
-fn places(index: &gix::index::File) -> Vec<usize> {
+/// The places in the index where entries of the trail can be.
+fn places(index: &gix::index::File) -> Range<usize> {
     let range = index.prefixed_entries_range(".audit/tasks/".into());
-    let is_left_out = |at: &usize| {
-        let entry = &index.entries()[*at];
-        entry.flags.contains(Flags::SKIP_WORKTREE)
-            && entry.mode == Mode::FILE
-            && entry.stage() == Stage::Unconflicted
-            && entry.path(index).to_str().is_ok_and(layout::is_entry_path)
-    };
-    range.unwrap_or_default().filter(is_left_out).collect()
+    range.unwrap_or_default()
+}
+
+/// Whether this is an entry that is left out. An attacker may have written the index: other paths, links and submodules
+/// do not count.
+fn is_left_out(index: &gix::index::File, at: usize) -> bool {
+    let entry = &index.entries()[at];
+    entry.flags.contains(Flags::SKIP_WORKTREE)
+        && entry.mode == Mode::FILE
+        && entry.stage() == Stage::Unconflicted
+        && entry.path(index).to_str().is_ok_and(layout::is_entry_path)
 }
 
 impl LockedWorkTree<'_> {
     /// Writes the files of entries that were left out earlier. Returns whether the index has changed.
     pub(super) fn write_left_out(&mut self) -> bool {
-        let places = places(&self.index);
-        if self.tree.is_absent || places.is_empty() {
+        let mut places = places(&self.index);
+        // Only as many as are written are checked: a sparse checkout may leave out all of them, at each record.
+        let first = places.find(|at| is_left_out(&self.index, *at));
+        let Some(first) = first.filter(|_| !self.tree.is_absent) else {
             return false;
-        }
+        };
         // A person can set it in any work tree at any moment.
         match self.repository.has_sparse_checkout(&self.tree.git_dir) {
             Ok(false) => {}
@@ -139,7 +144,10 @@ impl LockedWorkTree<'_> {
             }
         }
         let mut changed = false;
-        for at in places {
+        for at in first..places.end {
+            if !is_left_out(&self.index, at) {
+                continue;
+            }
             let entry = &self.index.entries()[at];
             let (path, blob) = (entry.path(&self.index).to_string(), entry.id);
             // The index may name an object that is not here.

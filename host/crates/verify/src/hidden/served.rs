@@ -42,13 +42,16 @@ pub(crate) fn find_served(
         if !seen.insert((name.clone(), id)) {
             continue;
         }
+        // The usual case needs no map of the history.
+        if chain.ids().next() == Some(id) {
+            continue;
+        }
         let commits = commits.get_or_insert_with(|| ServedCommits::new(context, chain));
         let name = quote(&name);
         let shows =
             format!("the file `info/refs` gives {id} for {name}: clones over plain HTTP get it");
         let renew = "`git update-server-info` renews the file";
         match commits.depths.get(&id) {
-            Some(0) => {}
             Some(depth) => {
                 let distance = match depth {
                     1 => "1 commit".to_owned(),
@@ -115,10 +118,12 @@ impl<'a, 'c> ServedCommits<'a, 'c> {
             };
             let commit = Commit::parse(&content.data, self.context.algorithm.len_in_hex());
             let Some(commit) = commit else { break None };
-            let here = entries_of(self.context, &mut reader, &commit.tree);
-            let Some(here) = here.filter(|here| *entries.get_or_insert(*here) == *here) else {
+            let Some(here) = entries_of(self.context, &mut reader, &commit.tree) else {
                 break None;
             };
+            if *entries.get_or_insert(here) != here {
+                break None;
+            }
             passed.push((id, here));
             if self.depths.contains_key(&id) {
                 break Some("it is a person's commit that is no longer in this history");

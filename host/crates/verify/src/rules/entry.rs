@@ -56,12 +56,12 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Entry, &'static str> {
     })
 }
 
-/// Whether this has the form of a status. A host accepts no other, and checks that the entry has the outcome's.
+/// Whether this has the form of a status. A host accepts no other, and checks that the entry has the status of its outcome.
 fn is_status(text: &str) -> bool {
-    let is_letter = |byte: u8| {
+    let is_allowed = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-')
     };
-    (1..=32).contains(&text.len()) && text.bytes().all(is_letter)
+    (1..=32).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
 #[cfg(test)]

@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_differs_only_by_case_is_told() {
+    fn a_key_that_differs_only_by_case_is_returned() {
         for (document, expect) in [
             (r#"{"k":1,"K":2}"#, Some("K")),
             (r#"{"\u004b":[{"k":1}]}"#, Some("K")),

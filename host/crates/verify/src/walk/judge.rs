@@ -215,13 +215,13 @@ fn judge_changes(
     let root = |tree| Nodes::new(tree, hash_len);
     let is_audit = |node: &Node<'_>| node.name == b".audit";
     let others = |tree| root(tree).filter(move |node| !is_audit(node));
-    let differ = !others(old).eq(others(&after.data));
-    if differ {
+    let others_differ = !others(old).eq(others(&after.data));
+    if others_differ {
         let mut old_others = others(old);
-        let differs = others(&after.data)
+        let changed = others(&after.data)
             .find(|node| old_others.next() != Some(*node))
             .or_else(|| others(old).next());
-        let name = differs.map_or_else(String::new, |node| quote(node.name));
+        let name = changed.map_or_else(String::new, |node| quote(node.name));
         if case.role != Role::Person {
             context.findings.broken(
                 Rule::OneEntry,
@@ -234,8 +234,8 @@ fn judge_changes(
             objects::check_new(context, reader, case.commit.tree, parent, place).saturating_sub(1);
     }
     let (before, now) = (root(old).find(is_audit), root(&after.data).find(is_audit));
-    if now.is_some() && (differ || before.is_none()) {
-        // With the trail's first entry, a name that was there before hides it.
+    if now.is_some() && (others_differ || before.is_none()) {
+        // If this commit begins the trail, no earlier one was checked for these names: all of them count as new.
         let known = before.as_ref().map_or(&[][..], |_| old);
         check_names(context, known, &after.data, place);
     }

@@ -84,10 +84,11 @@ pub(super) fn judge_entry(
         context.findings.note(
             Rule::OneEntry,
             format!(
-                "commit {}: {} has the member {}, which some programs read as the one in lower case",
+                "commit {}: {} has the member {}, which some programs read as {}",
                 place.1,
                 quoted(),
-                quote(similar.as_bytes())
+                quote(similar.as_bytes()),
+                quote(similar.to_ascii_lowercase().as_bytes())
             ),
         );
     }

@@ -19,8 +19,8 @@ const MAX_BYTES: usize = 4 << 20;
 /// The memory that a line takes besides its text.
 const OVERHEAD: usize = 64;
 
-/// How long the thread collects lines after it was idle. To wake it for each line would cost the caller more than the
-/// line does.
+/// How long the thread collects lines after it was idle. Waking it for each line would cost the caller more than adding
+/// the line.
 const GATHER: Duration = Duration::from_millis(2);
 
 /// How long to wait for a non-blocking descriptor that is not ready.

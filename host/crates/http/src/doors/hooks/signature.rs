@@ -25,6 +25,12 @@ pub enum Scheme {
 /// How far a signature's time may be from now, in seconds: the window that Standard Webhooks proposes.
 const MAX_CLOCK_SKEW: u64 = 300;
 
+/// The most signatures of a request that are looked at: one for each secret, while secrets are replaced.
+const MAX_SIGNATURES: usize = 16;
+
+/// Why a signature is refused.
+const INVALID: &str = "the signature is not valid for this body";
+
 /// Checks a request's signature. Returns the delivery's id, if the sender gives one.
 pub fn verified(
     hook: &Hook,
@@ -57,7 +63,7 @@ pub fn verified(
             let given: Vec<Vec<u8>> = given.take(MAX_SIGNATURES).collect();
             match is_signed(&hook.secrets, &signed, &given) {
                 true => Ok(Some(id.to_owned())),
-                false => Err("the signature is not valid for this body"),
+                false => Err(INVALID),
             }
         }
         Scheme::GitHub => {
@@ -65,7 +71,7 @@ pub fn verified(
             let given = given.and_then(unhex).ok_or("send `X-Hub-Signature-256`")?;
             match is_signed(&hook.secrets, body, &[given]) {
                 true => Ok(text("x-github-delivery").map(str::to_owned)),
-                false => Err("the signature is not valid for this body"),
+                false => Err(INVALID),
             }
         }
         Scheme::GitLab => {
@@ -83,15 +89,12 @@ pub fn verified(
     }
 }
 
-/// The most signatures of a request that are looked at: one for each secret, while secrets are replaced.
-const MAX_SIGNATURES: usize = 16;
-
 fn is_signed(secrets: &[Vec<u8>], signed: &[u8], given: &[Vec<u8>]) -> bool {
     secrets.iter().any(|secret| {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
         mac.update(signed);
-        // In constant time.
+        // In constant time, so that its duration does not reveal how much of a guess was right.
         given
             .iter()
             .any(|given| mac.clone().verify_slice(given).is_ok())

@@ -98,13 +98,12 @@ impl Metrics {
     /// Counts and times a request that was answered.
     pub fn request(&self, route: &str, status: u16, time: Duration) {
         let mut requests = locked(&self.requests);
-        if !requests.contains_key(route) {
-            requests.insert(route.to_owned(), Requests::default());
-        }
-        if let Some(requests) = requests.get_mut(route) {
-            requests.time.record(time);
-            *requests.answers.entry(status).or_default() += 1;
-        }
+        let of_route = match requests.get_mut(route) {
+            Some(of_route) => of_route,
+            None => requests.entry(route.to_owned()).or_default(),
+        };
+        of_route.time.record(time);
+        *of_route.answers.entry(status).or_default() += 1;
     }
 
     /// Counts a request that was refused because its token has reached a limit. A token without a name counts under

@@ -86,7 +86,8 @@ impl GitConfig {
         values.find(|value| value.is(section, name))
     }
 
-    /// The remote that promises the missing objects, if the repository's own file names one.
+    /// The remote that promises the missing objects, if the repository's own file names one. For each remote the last
+    /// value counts, as in git.
     pub(crate) fn promisor(&self) -> Option<String> {
         let values: Vec<&Value> = self
             .values
