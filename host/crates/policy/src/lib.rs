@@ -22,6 +22,7 @@ mod fault;
 mod imports;
 mod inspect;
 mod limits;
+mod lines;
 mod load;
 mod log;
 mod measure;

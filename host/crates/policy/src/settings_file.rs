@@ -8,6 +8,8 @@ use std::ops::Range;
 
 use toml_edit::{Document, Item, TableLike, TomlError, Value};
 
+use super::lines::Lines;
+
 /// What is wrong in a file of settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
@@ -100,12 +102,8 @@ pub(super) fn not_toml(text: &str, toml: &TomlError) -> SettingsFileError {
 }
 
 pub(super) fn error(text: &str, span: Option<Range<usize>>, problem: String) -> SettingsFileError {
-    let start = span.map_or(0, |span| span.start.min(text.len()));
-    let line = text.as_bytes()[..start]
-        .iter()
-        .filter(|byte| **byte == b'\n');
     SettingsFileError {
-        line: line.count() + 1,
+        line: Lines::new(text).of(span).unwrap_or(1),
         problem,
     }
 }

@@ -132,7 +132,7 @@ pub fn run(_: &Args, session: &mut Session) -> Result<Exit> {
     let none = PolicySettings::default().digest();
     let label = match &in_force {
         Some(policy) if known.name(&policy.component).is_none() => {
-            own_words(&trail, &policy.component)?.0
+            label_and_parts(&trail, &policy.component)?.0
         }
         _ => None,
     };
@@ -197,7 +197,7 @@ fn spans(trail: &Trail, engine: &Engine, known: &Known) -> Result<Vec<Span>> {
         let point = Point::of(&decision, trail)?;
         let (label, parts) = match &name {
             Some(_) => (None, Vec::new()),
-            None => own_words(trail, &decision.policy)?,
+            None => label_and_parts(trail, &decision.policy)?,
         };
         spans.push(Span {
             label,
@@ -220,7 +220,7 @@ fn spans(trail: &Trail, engine: &Engine, known: &Known) -> Result<Vec<Span>> {
 }
 
 /// What a kept component calls itself, and the names of its parts, if it is a stack.
-fn own_words(trail: &Trail, digest: &str) -> Result<(Option<String>, Vec<String>)> {
+fn label_and_parts(trail: &Trail, digest: &str) -> Result<(Option<String>, Vec<String>)> {
     let Some(component) = trail.policy_file(PolicyFileKind::Component, digest)? else {
         return Ok((None, Vec::new()));
     };

@@ -1,10 +1,10 @@
 //! What a case expects: read from its file and compared with a call.
 
 use super::super::Call;
+use super::super::lines::Lines;
 use super::compare::Pattern;
 use super::json;
 use super::lacks;
-use super::lines::Lines;
 use super::{CaseError, Difference, Mismatch};
 use regex::Regex;
 use serde_json::Value as Json;

@@ -9,16 +9,15 @@ mod draft;
 mod expect;
 mod json;
 mod lacks;
-mod lines;
 mod read;
 mod update;
 
 pub use coverage::{Coverage, Covered};
 pub use draft::CaseDraft;
 
+use super::lines::Lines;
 use super::{Call, Policy};
 use expect::Expectations;
-use lines::Lines;
 use outcome::Limits;
 use read::CaseInput;
 use std::fs;

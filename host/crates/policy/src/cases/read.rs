@@ -2,10 +2,10 @@
 //!
 //! Owns the keys. An unknown key is an error: a misspelt one would leave a case that tests nothing.
 
+use super::super::lines::Lines;
 use super::super::{HostFault, HostFunction, Policy, PolicySettings, Recording, Replay, Trial};
 use super::expect::Expectations;
 use super::json;
-use super::lines::Lines;
 use super::{Case, CaseError};
 use outcome::clock::Timestamp;
 use outcome::{Limits, TaskId, TaskOutcome};

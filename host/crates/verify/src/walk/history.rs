@@ -44,7 +44,8 @@ pub(super) struct KeptCommits {
     bytes: usize,
 }
 
-/// The limit for all kept commits, in bytes.
+/// The limit for all kept commits, in bytes. It adds to the cache of objects: both stay far below the memory that `verify`
+/// may use.
 const MAX_KEPT: usize = 40 << 20;
 
 /// The memory for each commit besides its bytes.

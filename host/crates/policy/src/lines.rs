@@ -1,6 +1,6 @@
-//! Line numbers of a case file, for messages.
+//! Line numbers of a TOML file, for messages.
 //!
-//! Positions exist only until the file is edited: `--update` reads the file again.
+//! Positions exist only until a document is edited, so `--update` of test cases reads the file again.
 
 use std::ops::Range;
 

@@ -1,25 +1,16 @@
 //! The settings that a policy declares: their names, types, defaults and documentation.
 //!
-//! Owns the custom section in a component, which is public: `chiffon:settings` holds JSON. The interface stays as it is: a host
-//! that does not know the section ignores it, and a policy without it may ask for anything.
+//! They are in a custom section of the component. The interface stays as it is: a host that does not know the section
+//! ignores it, and a policy without it may ask for anything.
+
+mod section;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wasm_encoder::{CustomSection, Section as _};
-use wasmparser::{Parser, Payload as Section};
 
-use super::{PolicySettings, outermost, stack};
-
-/// The name of the custom section.
-pub(super) const SECTION: &str = "chiffon:settings";
-
-/// The version of the section's JSON.
-const VERSION: u32 = 1;
-
-/// The most bytes of a schema.
-const MAX_BYTES: usize = 64 << 10;
+use super::PolicySettings;
 
 /// The most settings of a schema.
 const MAX_SETTINGS: usize = 256;
@@ -72,12 +63,6 @@ pub enum SettingType {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SchemaError(String);
-
-#[derive(Serialize, Deserialize)]
-struct Document {
-    schema: u32,
-    settings: BTreeMap<String, DeclaredSetting>,
-}
 
 impl SettingType {
     /// Every type.
@@ -210,115 +195,6 @@ impl SettingsSchema {
         }
         found
     }
-
-    /// The schema that a component declares; of a stack, those of its parts, each name with the part's name before it.
-    /// `None` if it declares none.
-    ///
-    /// # Errors
-    ///
-    /// It declares one that cannot be read.
-    pub fn of(component: &[u8]) -> Result<Option<SettingsSchema>, SchemaError> {
-        let parts = stack::parts(component);
-        if parts.is_empty() {
-            return own(component);
-        }
-        let mut joined = BTreeMap::new();
-        for part in &parts {
-            let held = stack::held(component, &part.digest);
-            let Some(schema) = held.map(own).transpose()?.flatten() else {
-                // This part may ask for anything, so no name can be called wrong.
-                return Ok(None);
-            };
-            let named = schema.0.into_iter();
-            joined.extend(named.map(|(name, setting)| (format!("{}.{name}", part.name), setting)));
-        }
-        Ok(Some(SettingsSchema(joined)))
-    }
-
-    /// The component with this schema, in place of one that it has.
-    ///
-    /// # Errors
-    ///
-    /// The component cannot be read, or is a stack; or the schema is too large.
-    pub fn write_into(&self, component: &[u8]) -> Result<Vec<u8>, SchemaError> {
-        if !stack::parts(component).is_empty() {
-            return Err(SchemaError(
-                "a stack has the settings of its parts: give them to the parts, and compose them again".to_owned(),
-            ));
-        }
-        let document = Document {
-            schema: VERSION,
-            settings: self.0.clone(),
-        };
-        let json = serde_json::to_vec(&document).map_err(|error| SchemaError(error.to_string()))?;
-        if json.len() > MAX_BYTES {
-            return Err(SchemaError(format!("it is larger than {MAX_BYTES} bytes")));
-        }
-        let mut bytes = without_section(component)?;
-        let section = CustomSection {
-            name: SECTION.into(),
-            data: json.into(),
-        };
-        section.append_to(&mut bytes);
-        Ok(bytes)
-    }
-}
-
-/// The schema of a component that is no stack.
-fn own(component: &[u8]) -> Result<Option<SettingsSchema>, SchemaError> {
-    let mut sections = outermost::sections(component);
-    let schema = sections.find_map(|section| match section {
-        Section::CustomSection(custom) if custom.name() == SECTION => Some(parse(custom.data())),
-        _ => None,
-    });
-    schema.transpose()
-}
-
-fn parse(json: &[u8]) -> Result<SettingsSchema, SchemaError> {
-    let within = |error: &dyn fmt::Display| {
-        SchemaError(format!("its section {SECTION} cannot be used: {error}"))
-    };
-    if json.len() > MAX_BYTES {
-        return Err(within(&format!("it is larger than {MAX_BYTES} bytes")));
-    }
-    let document: Document = serde_json::from_slice(json).map_err(|error| within(&error))?;
-    if document.schema != VERSION {
-        return Err(within(&format!("it has the version {}", document.schema)));
-    }
-    SettingsSchema::new(document.settings).map_err(|error| within(&error))
-}
-
-/// The component without the section.
-fn without_section(component: &[u8]) -> Result<Vec<u8>, SchemaError> {
-    let mut bytes = Vec::with_capacity(component.len());
-    let mut depth = 0_usize;
-    let mut kept = 0;
-    for section in Parser::new(0).parse_all(component) {
-        let section =
-            section.map_err(|error| SchemaError(format!("it cannot be read: {error}")))?;
-        match &section {
-            Section::ModuleSection { .. } | Section::ComponentSection { .. } => depth += 1,
-            Section::End(_) => depth = depth.saturating_sub(1),
-            Section::CustomSection(custom) if depth == 0 && custom.name() == SECTION => {
-                let range = custom.range();
-                let start = header_start(component, range.start);
-                bytes.extend_from_slice(&component[kept..start]);
-                kept = range.end;
-            }
-            _ => {}
-        }
-    }
-    bytes.extend_from_slice(&component[kept..]);
-    Ok(bytes)
-}
-
-/// Where the section starts whose contents start here: before them are its id and its size in LEB128.
-fn header_start(component: &[u8], contents: usize) -> usize {
-    let mut at = contents - 1;
-    while at > 0 && component[at - 1] & 0x80 != 0 {
-        at -= 1;
-    }
-    at.saturating_sub(1)
 }
 
 #[cfg(test)]
@@ -409,12 +285,12 @@ mod tests {
     fn a_section_that_cannot_be_read_is_an_error_and_no_schema() {
         let with = |json: &[u8]| {
             let mut component = EMPTY.to_vec();
-            let length = json.len() + super::SECTION.len() + 1;
+            let length = json.len() + super::section::SECTION.len() + 1;
             component.push(0);
             component.push(0x80 | u8::try_from(length % 128).unwrap());
             component.push(u8::try_from(length / 128).unwrap());
-            component.push(u8::try_from(super::SECTION.len()).unwrap());
-            component.extend(super::SECTION.as_bytes());
+            component.push(u8::try_from(super::section::SECTION.len()).unwrap());
+            component.extend(super::section::SECTION.as_bytes());
             component.extend(json);
             SettingsSchema::of(&component)
         };
