@@ -13,6 +13,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("verify", &[]),
     ("intake", &["outcome"]),
     ("policy", &["outcome"]),
+    ("remotes", &["outcome"]),
     ("store", &["outcome"]),
     ("trail", &["outcome"]),
     ("checkpoint", &["outcome", "trail"]),

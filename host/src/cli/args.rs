@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use super::output::{HEADING, STRONG};
 use super::{
     checkpoint, commit, completions, ddl, demo, doctor, export, hook, ingest, init, log, man, map,
-    policy, prove, ready, reconcile, report, serve, show, submissions, verify, version, witness,
+    policy, prove, ready, reconcile, report, serve, show, submissions, sync, verify, version, witness,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -71,6 +71,7 @@ pub enum Command {
     Commit(commit::Args),
     Ingest(ingest::Args),
     Serve(serve::Args),
+    Sync(sync::Args),
     Ready(ready::Args),
     Show(show::Args),
     Log(log::Args),
@@ -95,6 +96,7 @@ pub enum Command {
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init", "doctor"]),
     ("Record", &["commit", "ingest", "serve", "ready"]),
+    ("Copy", &["sync"]),
     ("Read", &["show", "log", "submissions", "report", "export"]),
     (
         "Prove",

@@ -5,14 +5,16 @@ use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, UsageError, cannot_read};
-use super::failure::Failure;
+use super::failure::{Context as _, Failure};
 use super::intake::IntakeFlags;
 use super::output::{BAD, COMMIT, FAINT, GOOD, Output, UNSURE, paint, warn};
 use super::policy::{RecordingFile, unasked};
+use super::push::PushFlags;
 use super::receipt::{Changes, Receipt, reason, result};
 use super::session::{RecordFlags, Session};
 use super::text::Line;
 use crate::cli::Result;
+use crate::config::Settings;
 use crate::outcome::{Cause, TaskOutcome};
 use crate::policy::{Allocation, Level, level_name};
 use crate::recorder::{Answer, AnswerKind};
@@ -37,6 +39,8 @@ pub struct Args {
     intake: IntakeFlags,
     #[command(flatten)]
     flags: RecordFlags,
+    #[command(flatten)]
+    push: PushFlags,
 }
 
 /// Runs the command.
@@ -88,21 +92,15 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     // Created before anything is recorded, so that a failure here has no cost.
     let file = args.record.as_deref().map(RecordingFile::create);
     let file = file.transpose()?;
-    let (answer, exit) = match session.recorder(&settings, Allocation::OnDemand) {
-        Ok(recorder) => {
-            let trail = recorder.trail().clone();
-            let answer = match file {
-                Some(_) => recorder.recording().record(&document),
-                None => recorder.record(&document),
-            };
-            session.note_adopted(&trail);
-            if answer.result == AnswerKind::Committed {
-                session.note_separate_ref(&trail);
-            }
-            if let Some(warning) = trail.take_warning() {
-                warn(session.output.is_quiet(), &warning);
-            }
-            answered(answer)
+    let mut spooled = None;
+    let recorded = match args.push.is_asked() {
+        true => record_at_remote(args, &document, &settings, file.is_some(), session),
+        false => record_here(&document, &settings, file.is_some(), session).map(|it| (it, None)),
+    };
+    let (answer, exit) = match recorded {
+        Ok((answer, kept)) => {
+            spooled = kept;
+            answered(answer, spooled.is_some())
         }
         Err(error) => (unavailable(&document, &error), error.exit),
     };
@@ -115,7 +113,10 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         )),
         (None, _) => {}
     }
-    print(&answer, &changes, &mut session.output)?;
+    match spooled {
+        Some(directory) => print_spooled(&answer, &changes, &directory, &mut session.output)?,
+        None => print(&answer, &changes, &mut session.output)?,
+    }
     if answer.result == AnswerKind::Committed {
         let asked = answer.settings_read.iter().map(|name| &**name);
         if let Some(unasked) = unasked(args.flags.policy_setting_names(), asked) {
@@ -168,9 +169,78 @@ fn nothing(
     Ok(Exit::Done)
 }
 
-fn answered(answer: Answer) -> (Answer, Exit) {
-    let exit = Exit::of_answer(answer.result);
+fn record_here(
+    document: &[u8],
+    settings: &Settings,
+    with_call: bool,
+    session: &mut Session,
+) -> Result<Answer> {
+    let recorder = session.recorder(settings, Allocation::OnDemand)?;
+    let trail = recorder.trail().clone();
+    let answer = match with_call {
+        true => recorder.recording().record(document),
+        false => recorder.record(document),
+    };
+    session.note_adopted(&trail);
+    if answer.result == AnswerKind::Committed {
+        session.note_separate_ref(&trail);
+    }
+    if let Some(warning) = trail.take_warning() {
+        warn(session.output.is_quiet(), &warning);
+    }
+    Ok(answer)
+}
+
+/// Records at the remote that the options name. Returns the spool's directory, too, if the outcome is kept there.
+fn record_at_remote(
+    args: &Args,
+    document: &[u8],
+    settings: &Settings,
+    with_call: bool,
+    session: &mut Session,
+) -> Result<(Answer, Option<PathBuf>)> {
+    let recorder = args.push.open(session, settings, Allocation::OnDemand)?;
+    let mut recorder = recorder.context("no remote is named")?;
+    if with_call {
+        recorder = recorder.recording();
+    }
+    let output = &mut session.output;
+    let mut say = |text: String| output.note(format_args!("{}", Line(&text)));
+    let recorded = recorder.record(&[document.to_vec()], &mut say)?;
+    let answer = recorded.answers.into_iter().next();
+    let answer = answer.context("the remote's recorder gave no answer")?;
+    Ok((answer, recorded.spooled))
+}
+
+fn answered(answer: Answer, is_spooled: bool) -> (Answer, Exit) {
+    let exit = match is_spooled {
+        true => Exit::Done,
+        false => Exit::of_answer(answer.result),
+    };
     (answer, exit)
+}
+
+/// Reports that an outcome waits in the spool.
+fn print_spooled(
+    answer: &Answer,
+    changes: &Changes,
+    directory: &Path,
+    output: &mut Output,
+) -> io::Result<()> {
+    if output.is_json() {
+        return output.object(&Receipt::spooled(answer).changed(changes));
+    }
+    let task = answer.task_id.as_deref().unwrap_or("(no task id)");
+    let reason = reason(answer).unwrap_or_default();
+    let directory = directory.display().to_string();
+    output.note(format_args!(
+        "{} {}: kept in {} until the remote can be reached",
+        paint(UNSURE, "not recorded yet:"),
+        Line(task),
+        Line(&directory)
+    ));
+    output.note(format_args!("  {}", Line(&reason)));
+    Ok(())
 }
 
 /// Reads a document, but at most one byte beyond the limit.

@@ -9,6 +9,7 @@ use crate::config::ConfigError;
 use crate::files;
 use crate::http::ServeError;
 use crate::recorder::AnswerKind;
+use ::remotes::RemoteError;
 use crate::store::StoreError;
 use crate::trail::TrailError;
 use crate::verify::{self, VerifyError};
@@ -115,6 +116,21 @@ impl Exit {
         match error {
             TrailError::Invalid(_) => Exit::Usage,
             _ => Exit::CouldNot,
+        }
+    }
+
+    /// The exit code for an error of a remote.
+    pub fn of_remote_error(error: &RemoteError) -> Exit {
+        match error {
+            RemoteError::WentBack { .. } => Exit::Broken,
+            RemoteError::Diverged { .. } | RemoteError::Foreign { .. } => Exit::Conflicting,
+            RemoteError::Rejected { .. }
+            | RemoteError::TooLarge { .. }
+            | RemoteError::Empty { .. } => Exit::Refused,
+            RemoteError::Unreachable { .. }
+            | RemoteError::Unauthorised { .. }
+            | RemoteError::Race { .. }
+            | RemoteError::Git(_) => Exit::CouldNot,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::policies::PoliciesError;
 use crate::policy::{CompileError, LoadError, RecordingError};
 use crate::reconcile::ReconcileError;
 use crate::reports::LayoutError;
+use ::remotes::RemoteError;
 use crate::store::StoreError;
 use crate::trail::TrailError;
 use crate::verify::VerifyError;
@@ -110,6 +111,16 @@ impl From<TrailError> for Failure {
             cause: Some(error.cause()),
             retry: error.may_pass(),
             ..Failure::from_error(Exit::of_trail_error(&error), error)
+        }
+    }
+}
+
+impl From<RemoteError> for Failure {
+    fn from(error: RemoteError) -> Failure {
+        Failure {
+            cause: Some(error.cause()),
+            retry: error.may_pass(),
+            ..Failure::from_error(Exit::of_remote_error(&error), error)
         }
     }
 }

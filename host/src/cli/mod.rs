@@ -24,6 +24,7 @@ mod overdue;
 mod policy;
 mod progress;
 mod prove;
+mod push;
 mod ready;
 mod receipt;
 mod reconcile;
@@ -33,8 +34,10 @@ mod session;
 mod settings_file;
 mod show;
 mod signing;
+mod spool;
 mod store;
 mod submissions;
+mod sync;
 mod text;
 mod time;
 mod verify;
@@ -135,6 +138,7 @@ fn dispatch(command: Command, session: &mut Session) -> Result<Exit> {
         Command::Show(args) => show::run(&args, session),
         Command::Log(args) => log::run(&args, session),
         Command::Submissions(args) => submissions::run(&args, session),
+        Command::Sync(args) => sync::run(&args, session),
         Command::Report(args) => report::run(&args, session),
         Command::Export(args) => export::run(&args, session),
         Command::Verify(args) => verify::run(&args, session),

@@ -91,6 +91,14 @@ impl<'a> Receipt<'a> {
         }
     }
 
+    /// The receipt for an outcome that waits in a spool.
+    pub fn spooled(answer: &'a Answer) -> Receipt<'a> {
+        Receipt {
+            result: "spooled",
+            ..Receipt::new(answer)
+        }
+    }
+
     /// The receipt for a document without an outcome: nothing is recorded. `result` is `not-terminal`, `announced` or
     /// `skipped`.
     pub fn without_outcome(

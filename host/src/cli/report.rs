@@ -13,7 +13,7 @@ use super::output::{GOOD, paint};
 use super::progress::Progress;
 use super::session::Session;
 use super::time::{self, Bound};
-use super::verify::AuditFlags;
+use super::verify::{AuditFlags, FetchedCopies};
 use crate::cli::Result;
 use crate::cli::failure::Context as _;
 use crate::reports::{self as report, ReportCounter};
@@ -82,8 +82,10 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         let count = reached.judged.unwrap_or(reached.commits);
         progress.borrow_mut().reach(count, count, "commits");
     };
+    let copies = FetchedCopies::fetch(&args.flags, &path, false, session)?;
     let audit = {
         let mut options = args.flags.options(session)?;
+        copies.add_to(&mut options);
         options.progress = Some(&tell);
         options.visitors = vec![&gathering];
         verify::verify(&path, &options)

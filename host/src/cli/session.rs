@@ -255,11 +255,22 @@ impl Session {
     /// Opens the trail and the policy, joined in a recorder.
     pub fn recorder(&self, settings: &Settings, allocation: Allocation) -> Result<Recorder> {
         let trail = Trail::open(&self.directory, self.record_options(settings)?)?;
+        let (policy, options) = self.deciding(&trail, settings, allocation)?;
+        Ok(Recorder::new(trail, policy, options))
+    }
+
+    /// The policy that decides on this trail, and what else a recorder needs.
+    pub fn deciding(
+        &self,
+        trail: &Trail,
+        settings: &Settings,
+        allocation: Allocation,
+    ) -> Result<(Policy, recorder::Options)> {
         let PolicyWithSettings {
             policy,
             settings: policy_settings,
         } = policy_in_force(
-            &trail,
+            trail,
             settings,
             allocation,
             self.output.slow_compile_notice(),
@@ -276,7 +287,7 @@ impl Session {
             secret,
             delivery: delivery(settings, [])?,
         };
-        Ok(Recorder::new(trail, policy, options))
+        Ok((policy, options))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod flags;
 mod proof;
+mod remote;
 
 use std::cell::RefCell;
 use std::io::{self, Write as _};
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use flags::AuditFlags;
+pub use remote::FetchedCopies;
 
 use super::exit::{Exit, UsageError, cannot_read};
 use super::output::{BAD, COMMIT, FAINT, GOOD, Output, SCHEMA, STRONG, UNSURE, paint};
@@ -37,6 +39,9 @@ pub struct Args {
     /// Check one entry's proof file instead, without a repository
     #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "reference", "require", "against", "since", "max_age"])]
     proof: Option<PathBuf>,
+    /// With --against remote:NAME, fetch the whole copy and audit it, too, instead of asking only where its tip is
+    #[arg(long, requires = "against")]
+    full: bool,
     /// A checkpoint up to which the trail was already audited
     #[arg(long, value_name = "CHECKPOINT")]
     since: Option<PathBuf>,
@@ -49,6 +54,18 @@ struct Audit<'a> {
     result: AuditResult,
     #[serde(flatten)]
     report: &'a Report,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    copies: &'a [CopyAudit<'a>],
+}
+
+/// The audit of a copy that was fetched.
+#[derive(Serialize)]
+struct CopyAudit<'a> {
+    name: &'a str,
+    #[serde(rename = "outcome")]
+    result: AuditResult,
+    #[serde(flatten)]
+    report: Report,
 }
 
 /// Runs the command.
@@ -82,15 +99,23 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         };
         progress.borrow_mut().reach(count, count, what)
     };
-    let options = verify::Options {
+    let mut options = verify::Options {
         progress: Some(&tell),
         since: args.since.clone(),
         ..args.flags.options(session)?
     };
+    let copies = FetchedCopies::fetch(&args.flags, &path, args.full, session)?;
+    copies.add_to(&mut options);
     let report = verify::verify(&path, &options);
     progress.borrow().finish();
     let report = report?;
-    let result = report.result();
+    let copies = match args.full {
+        true => audit_copies(&copies, args, session)?,
+        false => Vec::new(),
+    };
+    let result = copies
+        .iter()
+        .fold(report.result(), |worst, copy| worse(worst, copy.result));
     // The recorder's own state is not evidence, so it never changes the result. If the recorded branch is missing, the user is
     // told; if there is no trail at all, that is the error.
     if args.flags.reference.is_none()
@@ -107,11 +132,49 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             schema: SCHEMA,
             result,
             report: &report,
+            copies: &copies,
         })?;
     } else {
-        print(&report, result, output)?;
+        print(&report, report.result(), output)?;
+        for copy in &copies {
+            writeln!(output, "\nThe copy at {}:\n", Line(copy.name))?;
+            print(&copy.report, copy.result, output)?;
+        }
     }
     Ok(Exit::of_audit(result))
+}
+
+/// Audits each copy by itself, with the same questions.
+fn audit_copies<'a>(
+    copies: &'a FetchedCopies,
+    args: &Args,
+    session: &Session,
+) -> Result<Vec<CopyAudit<'a>>> {
+    let audit = |(name, path): (&'a str, PathBuf)| {
+        let options = verify::Options {
+            reference: None,
+            ..args.flags.options(session)?
+        };
+        let report = verify::verify(&path, &options)?;
+        Ok(CopyAudit {
+            name,
+            result: report.result(),
+            report,
+        })
+    };
+    copies.named().map(audit).collect()
+}
+
+/// The worse of two results.
+fn worse(one: AuditResult, other: AuditResult) -> AuditResult {
+    let is = |result| one == result || other == result;
+    if is(AuditResult::Broken) {
+        AuditResult::Broken
+    } else if is(AuditResult::NotShown) {
+        AuditResult::NotShown
+    } else {
+        AuditResult::Holds
+    }
 }
 
 fn print(report: &Report, result: AuditResult, output: &mut Output) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use super::Settings;
 use super::hooks::HOOKS;
+use super::remotes::REMOTES;
 use super::table::{KEYS, POLICY_SETTINGS};
 
 impl Settings {
@@ -24,6 +25,9 @@ impl Settings {
         }
         if self.hooks != other.hooks {
             changed.push(HOOKS);
+        }
+        if self.remotes != other.remotes {
+            changed.push(REMOTES);
         }
         changed
     }

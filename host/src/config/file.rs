@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::hooks::{HOOKS, HookSettings};
 use super::key::{self, Key};
+use super::remotes::{REMOTES, RemoteSettings};
 use super::table::{KEYS, POLICY_SETTINGS};
 use super::value::Value;
 use super::{ConfigError, Settings};
@@ -106,8 +107,9 @@ impl Reader<'_> {
                     self.policy_settings(table)?
                 }
                 (None, toml::Value::Table(table)) if name == HOOKS => self.hooks(table)?,
+                (None, toml::Value::Table(table)) if name == REMOTES => self.remotes(table)?,
                 (None, toml::Value::Table(table)) if is_table(&name) => self.table(&name, table)?,
-                (None, _) if [POLICY_SETTINGS, HOOKS].contains(&&*name) || is_table(&name) => {
+                (None, _) if [POLICY_SETTINGS, HOOKS, REMOTES].contains(&&*name) || is_table(&name) => {
                     return Err(self.wrong(name, "a table"));
                 }
                 (None, _) => {
@@ -150,6 +152,19 @@ impl Reader<'_> {
                 return Err(self.wrong(format!("{HOOKS}.{name}"), HookSettings::EXPECTED));
             };
             self.settings.hooks.insert(name.clone(), hook);
+        }
+        Ok(())
+    }
+
+    fn remotes(&mut self, table: &toml::Table) -> Result<(), ConfigError> {
+        self.check_trust(REMOTES, false)?;
+        let directory = self.path.parent().unwrap_or(Path::new(""));
+        for (name, value) in table {
+            let remote = value.as_table().filter(|_| RemoteSettings::is_name(name));
+            let Some(remote) = remote.and_then(|table| RemoteSettings::read(table, directory)) else {
+                return Err(self.wrong(format!("{REMOTES}.{name}"), RemoteSettings::EXPECTED));
+            };
+            self.settings.remotes.insert(name.clone(), remote);
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ mod file;
 mod hooks;
 mod intake;
 mod key;
+mod remotes;
 mod repository;
 mod service;
 mod signing;
@@ -34,6 +35,7 @@ pub use checkpoint::CheckpointSettings;
 pub use environment::Environment;
 pub use hooks::{HookScheme, HookSettings};
 pub use intake::{IntakeSettings, NonFinite, OverdueSettings, StatusMap};
+pub use remotes::{RemoteSettings, SyncSettings};
 pub use repository::repository_file;
 pub use service::ServiceSettings;
 pub use signing::{Signing, SigningExtent, SigningFailure};
@@ -143,6 +145,10 @@ pub struct Settings {
     pub service: ServiceSettings,
     /// Webhooks that the service takes, by name.
     pub hooks: BTreeMap<String, HookSettings>,
+    /// Remotes that hold copies of the trail, by name.
+    pub remotes: BTreeMap<String, RemoteSettings>,
+    /// How copies are kept.
+    pub sync: SyncSettings,
     /// How documents are taken in.
     pub intake: IntakeSettings,
     /// Within what time of its announcement a task has to end.
@@ -293,6 +299,9 @@ impl Settings {
         let mut hooks = fallback.hooks;
         hooks.extend(self.hooks);
         self.hooks = hooks;
+        let mut remotes = fallback.remotes;
+        remotes.extend(self.remotes);
+        self.remotes = remotes;
         self.warnings.extend(fallback.warnings);
         self
     }

@@ -123,6 +123,14 @@ pub(super) const KEYS: &[Key] = settings! {
             "none",
             "seconds between the checkpoints that `serve` makes";
     }
+    "Copies" {
+        "sync.every" (operator) sync.every: TIME,
+            "none",
+            "seconds between the copies that `serve` makes to all remotes of `[remotes.NAME]`";
+        "sync.timeout" (operator) sync.timeout: TIME,
+            "60",
+            "seconds for which git may hear nothing from a remote";
+    }
     "The store" {
         "store" (operator) store: STORE_URL,
             "a SQLite file beside the trail",

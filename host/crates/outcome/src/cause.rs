@@ -69,6 +69,22 @@ causes! {
     Behind = "behind",
     /// The task has an entry at a remote whose trail has diverged from this one.
     Elsewhere = "elsewhere",
+    /// The trail here and its copy at a remote each have entries that the other lacks.
+    Diverged = "diverged",
+    /// A remote no longer has entries that it had confirmed.
+    WentBack = "went-back",
+    /// A remote refused a push.
+    Rejected = "rejected",
+    /// A remote does not accept the credentials.
+    Unauthorised = "unauthorised",
+    /// A remote cannot be reached.
+    Unreachable = "unreachable",
+    /// The ref at a remote holds another history.
+    Foreign = "foreign",
+    /// A remote refused a push because of its size.
+    TooLarge = "too-large",
+    /// A remote has no refs, and it is not for the trail only.
+    EmptyRemote = "empty-remote",
     /// Refs hold diverged trails, and nothing says which is the repository's.
     SeveralTrails = "several-trails",
     /// The trail's last commit is later than this machine's clock.

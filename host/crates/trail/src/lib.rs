@@ -8,6 +8,7 @@
 
 mod caches;
 mod checkpoints;
+mod copies;
 pub mod disk;
 mod error;
 mod message;
@@ -34,6 +35,7 @@ use gix::objs::Kind;
 
 pub use caches::leaves::{EntryTree, TreeHash, root_from_proof};
 pub use checkpoints::CHECKPOINTS_REF;
+pub use copies::{GitRemote, RefTips};
 pub use error::TrailError;
 pub use message::{FORMAT_VERSIONS, Provenance};
 pub use place::git_config::GitEnvironment;
@@ -125,6 +127,8 @@ struct TrailInner {
     committing: OnceLock<CommitterOptions>,
     /// The reason why a trail that starts now does not start on the branch that is checked out.
     own_ref_reason: Option<String>,
+    /// Whether the object database may borrow objects.
+    borrows_objects: bool,
     /// Whether entries may be in clear text where a filter encrypts.
     plaintext: bool,
     environment: GitEnvironment,

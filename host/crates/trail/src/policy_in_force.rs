@@ -76,7 +76,7 @@ impl TrailInner {
 
 impl StateDir {
     /// Which policy the operator of this machine has put in force.
-    fn in_force_path(&self) -> PathBuf {
+    pub(crate) fn in_force_path(&self) -> PathBuf {
         self.root().join("policy.toml")
     }
 }

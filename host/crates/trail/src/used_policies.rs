@@ -215,7 +215,7 @@ impl TrailInner {
 
 impl StateDir {
     /// Which policies operators of this machine have used and distrusted.
-    fn used_policies_path(&self) -> PathBuf {
+    pub(crate) fn used_policies_path(&self) -> PathBuf {
         self.root().join("used-policies.toml")
     }
 }

@@ -28,17 +28,18 @@ pub(crate) struct Audited<'a> {
 /// The most names in a message.
 const MAX_NAMES: usize = 5;
 
-/// Claims that the audited trail and the one in the repository at `path` are one history.
+/// Claims that the audited trail and the one in the repository at `path`, which the report calls `name`, are one history.
 ///
 /// # Errors
 ///
 /// The other repository cannot be read.
 pub(crate) fn compare(
     path: &Path,
+    name: &str,
     context: &Context<'_>,
     audited: &Audited<'_>,
 ) -> Result<Claim, VerifyError> {
-    let title = format!("is one history with {}", quote_path(path));
+    let title = format!("is one history with {name}");
     let repository = Repository::discover(path)?;
     if repository.is_same(audited.repository) {
         let missing = "another copy: this is the audited repository itself".to_owned();
@@ -50,7 +51,7 @@ pub(crate) fn compare(
     }
     let store = Store::open(&repository.common_dir.join("objects"), repository.algorithm);
     let store = store.map_err(|why| VerifyError::Unreadable {
-        what: format!("the object database of {}", quote_path(path)),
+        what: format!("the object database of {name}"),
         why,
     })?;
     let current = CurrentStore::new(store);
@@ -256,6 +257,6 @@ fn broken(commit: Option<Id>, what: String) -> Verdict {
     }
 }
 
-fn quote_path(path: &Path) -> String {
+pub(crate) fn quote_path(path: &Path) -> String {
     quote(path.as_os_str().as_encoded_bytes())
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::against::{self, Audited};
+use super::against::{self, Audited, quote_path};
 use super::findings::Rule;
 use super::freshness::{self, Freshness};
 use super::graph::Graph;
@@ -55,6 +55,8 @@ pub struct Options<'a> {
     /// What to compare with: checkpoints (files), repositories that store checkpoints, and other copies of the trail
     /// (directories).
     pub against: Vec<PathBuf>,
+    /// The names of some of them in the report, in place of their paths.
+    pub names_of_copies: Vec<(PathBuf, String)>,
     /// A checkpoint up to which the trail was audited before.
     pub since: Option<PathBuf>,
     /// How recent the newest of the checkpoints must be.
@@ -185,7 +187,12 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
         chain: &walked.chain,
     };
     let copies = sources.copies.iter();
-    let copies = copies.map(|path| against::compare(path, &context, &audited));
+    let copies = copies.map(|path| {
+        let mut names = options.names_of_copies.iter();
+        let named = names.find(|(named, _)| named == path);
+        let name = named.map_or_else(|| quote_path(path), |(_, name)| name.clone());
+        against::compare(path, &name, &context, &audited)
+    });
     let copies = copies.collect::<Result<Vec<_>, _>>()?;
     let walk = Walk {
         commits: u64::from(walked.chain.len()),

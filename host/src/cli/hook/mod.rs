@@ -3,7 +3,6 @@
 //! What cannot be recorded now is kept in a spool, and the next call tries it again.
 
 mod rescue;
-mod spool;
 
 use crate::cli::Result;
 use std::fs::{self, File};
@@ -24,7 +23,7 @@ use crate::config::Settings;
 use crate::outcome::{digest, json};
 use crate::policy::Allocation;
 use crate::recorder::{AnswerKind, Recorder};
-use spool::{Contents, Spool};
+use super::spool::{Contents, Spool};
 
 pub use rescue::{is_called, keep_payload};
 
@@ -58,6 +57,9 @@ struct ClaudeCode {
     record: RecordFlags,
 }
 
+/// The word in the names of the spool's files.
+const SPOOL_KIND: &str = "hook";
+
 /// The largest payload, in bytes.
 const MAX_PAYLOAD: u64 = 256 << 20;
 
@@ -76,7 +78,10 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
 fn record(args: &ClaudeCode, session: &mut Session) -> Result<()> {
     let payload = read_payload()?;
     let given = args.spool.clone().or_else(|| session.environment.spool());
-    let spool = Spool::new(given.unwrap_or_else(|| spool_beside(&session.directory)));
+    let spool = Spool::new(
+        given.unwrap_or_else(|| spool_beside(&session.directory)),
+        SPOOL_KIND,
+    );
     let kept = |error: super::Failure| {
         let spool = spool.directory().display();
         error.within(format_args!("kept in {spool} for the next call"))

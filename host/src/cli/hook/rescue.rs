@@ -6,8 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
-use super::spool::Spool;
-use super::{read_payload, spool_beside};
+use super::{SPOOL_KIND, read_payload, spool_beside};
+use crate::cli::spool::Spool;
 use crate::cli::text::Line;
 use crate::config::Environment;
 
@@ -33,7 +33,7 @@ pub fn keep_payload(arguments: &[OsString], environment: &Environment, problem: 
     let given = value_of(arguments, "--spool").or_else(|| environment.spool());
     let directory = value_of(arguments, "-C").or_else(|| value_of(arguments, "--repo"));
     let directory = directory.unwrap_or_else(|| PathBuf::from("."));
-    let spool = Spool::new(given.unwrap_or_else(|| spool_beside(&directory)));
+    let spool = Spool::new(given.unwrap_or_else(|| spool_beside(&directory)), SPOOL_KIND);
     let kept = match io::stdin().is_terminal() {
         true => Ok(false),
         false => read_payload().and_then(|payload| {

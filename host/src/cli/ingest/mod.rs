@@ -21,13 +21,15 @@ use super::exit::{Exit, UsageError, cannot_read};
 use super::intake::IntakeFlags;
 use super::output::{Output, warn};
 use super::progress::Progress;
+use super::push::{PushFlags, RemoteRecorder};
 use super::receipt::{Changes, reason};
 use super::session::{RecordFlags, Session};
 use super::text;
 use crate::cli::Result;
-use crate::outcome::{Violation, counted};
+use crate::outcome::{TaskOutcome, Violation, counted};
 use crate::policy::Allocation;
 use crate::recorder::{Answer, AnswerKind, Pending, Recorder};
+use crate::trail::Trail;
 use lines::{Event, Reading, Record, Source};
 use report::{IngestReport, LineOrigin};
 use stop::{Signal, Stop};
@@ -60,6 +62,8 @@ pub struct Args {
     intake: IntakeFlags,
     #[command(flatten)]
     record: RecordFlags,
+    #[command(flatten)]
+    push: PushFlags,
 }
 
 /// How many outcomes may be in flight. This is enough for one group being flushed, one being sequenced and one being
@@ -96,9 +100,15 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             }
         }
     }
-    let recorder = session.recorder(&settings, Allocation::Pooling)?;
-    let trail = recorder.trail().clone();
-    session.note_separate_ref(&trail);
+    let at_remote = args.push.open(session, &settings, Allocation::Pooling)?;
+    let recorder = match at_remote {
+        Some(recorder) => LineRecorder::AtRemote(Box::new(recorder)),
+        None => LineRecorder::Here(session.recorder(&settings, Allocation::Pooling)?),
+    };
+    let trail = recorder.trail().cloned();
+    if let Some(trail) = &trail {
+        session.note_separate_ref(trail);
+    }
     if files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
         session.output.note(format_args!(
             "reading outcomes from standard input, one per line"
@@ -128,7 +138,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     lines::read(sources, reading, sender);
     let done = ingest.run(&events, &stop);
     ingest.progress.finish();
-    if let Some(warning) = ingest.recorder.trail().take_warning() {
+    if let Some(warning) = trail.as_ref().and_then(Trail::take_warning) {
         warn(ingest.output.is_quiet(), &warning);
     }
     let Ingest { report, .. } = ingest;
@@ -139,8 +149,9 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         Err(error) => return Err(error),
     };
     let seconds = (session.clock.now().microseconds() - started.microseconds()).max(0) as f64 / 1e6;
-    session.note_adopted(&trail);
-    drop(trail);
+    if let Some(trail) = trail {
+        session.note_adopted(&trail);
+    }
     report.print_summary(seconds, stopped, &mut session.output)?;
     Ok(stopped.map_or_else(|| report.exit(), Signal::exit))
 }
@@ -158,9 +169,25 @@ fn size(sources: &[Source]) -> Option<u64> {
     sources.iter().map(size).sum()
 }
 
+/// What records the lines.
+enum LineRecorder {
+    Here(Recorder),
+    AtRemote(Box<RemoteRecorder>),
+}
+
+impl LineRecorder {
+    /// The trail, if it is here.
+    fn trail(&self) -> Option<&Trail> {
+        match self {
+            LineRecorder::Here(recorder) => Some(recorder.trail()),
+            LineRecorder::AtRemote(_) => None,
+        }
+    }
+}
+
 /// An ingest in progress.
 struct Ingest<'a> {
-    recorder: Recorder,
+    recorder: LineRecorder,
     max_bytes: usize,
     /// The sources' names.
     names: Vec<String>,
@@ -186,6 +213,10 @@ struct PendingLine {
 
 enum PendingAnswer {
     Pending(Pending),
+    /// The document is recorded at the remote together with others.
+    Held(Vec<u8>),
+    /// It is kept in a spool until the remote can be reached.
+    Spooled(Answer),
     Ready(Answer),
     /// The task has not ended.
     NotTerminal {
@@ -210,7 +241,10 @@ impl PendingLine {
     fn is_ready(&self) -> bool {
         match &self.answer {
             PendingAnswer::Pending(pending) => pending.is_ready(),
-            PendingAnswer::Ready(_) | PendingAnswer::NotTerminal { .. } => true,
+            PendingAnswer::Held(_) => false,
+            PendingAnswer::Ready(_)
+            | PendingAnswer::Spooled(_)
+            | PendingAnswer::NotTerminal { .. } => true,
         }
     }
 }
@@ -228,7 +262,9 @@ impl Ingest<'_> {
             };
             match event {
                 Some(Event::Records(source, records)) => {
-                    self.recorder.expect(records.iter().filter_map(outcome_of));
+                    if let LineRecorder::Here(recorder) = &self.recorder {
+                        recorder.expect(records.iter().filter_map(outcome_of));
+                    }
                     for record in records {
                         // Lines that are not accepted yet are left for another run.
                         if stop.signal().is_some() {
@@ -302,7 +338,12 @@ impl Ingest<'_> {
                 match taken.kind {
                     TakenKind::Outcome { document } => {
                         in_flight = document.len();
-                        PendingAnswer::Pending(self.recorder.submit(&document))
+                        match &self.recorder {
+                            LineRecorder::Here(recorder) => {
+                                PendingAnswer::Pending(recorder.submit(&document))
+                            }
+                            LineRecorder::AtRemote(_) => PendingAnswer::Held(document),
+                        }
                     }
                     TakenKind::Refused {
                         task_id, rejection, ..
@@ -356,8 +397,43 @@ impl Ingest<'_> {
         Ok(())
     }
 
+    /// Records all lines that are held, with one push.
+    fn record_held(&mut self) -> Result<()> {
+        let LineRecorder::AtRemote(recorder) = &mut self.recorder else {
+            return Ok(());
+        };
+        let mut documents = Vec::new();
+        let mut held = Vec::new();
+        for line in &mut self.window {
+            if let PendingAnswer::Held(document) = &mut line.answer {
+                documents.push(std::mem::take(document));
+                held.push(&mut line.answer);
+            }
+        }
+        let output = &mut *self.output;
+        let mut say = |text: String| output.note(format_args!("{}", text::Line(&text)));
+        let recorded = recorder.record(&documents, &mut say)?;
+        if let (Some(directory), Some(first)) = (&recorded.spooled, recorded.answers.first()) {
+            let many = counted(recorded.answers.len(), "outcome", "outcomes");
+            let (directory, why) = (directory.display(), reason(first).unwrap_or_default());
+            say(format!("{many} kept in {directory} until the remote can be reached: {why}"));
+        }
+        for (place, answer) in held.into_iter().zip(recorded.answers) {
+            *place = match recorded.spooled {
+                Some(_) => PendingAnswer::Spooled(answer),
+                None => PendingAnswer::Ready(answer),
+            };
+        }
+        Ok(())
+    }
+
     /// Waits for the oldest answer and adds it to the books.
     fn settle_first(&mut self) -> Result<()> {
+        if matches!(self.window.front(), Some(line) if matches!(line.answer, PendingAnswer::Held(_)))
+        {
+            self.report.flush(self.output)?;
+            self.record_held()?;
+        }
         let Some(first) = self.window.pop_front() else {
             return Ok(());
         };
@@ -379,6 +455,15 @@ impl Ingest<'_> {
         };
         let answer = match answer {
             PendingAnswer::Ready(answer) => answer,
+            PendingAnswer::Spooled(answer) => {
+                self.window_bytes -= bytes;
+                self.report.spooled(&answer, origin, self.output)?;
+                return Ok(());
+            }
+            // All of them were recorded before the first is settled.
+            PendingAnswer::Held(document) => {
+                Answer::unavailable(TaskOutcome::recover_task_id(&document))
+            }
             PendingAnswer::NotTerminal {
                 task_id,
                 reason,

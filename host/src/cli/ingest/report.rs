@@ -59,6 +59,8 @@ struct Tally {
     skipped: u64,
     /// How many documents were repaired or shortened.
     changed: u64,
+    /// How many outcomes are kept in the spool until the remote can be reached.
+    spooled: u64,
 }
 
 /// A reject: the receipt, and the line as it was read.
@@ -97,6 +99,9 @@ struct Summary {
     /// How many documents were repaired or shortened; their receipts say where.
     #[serde(skip_serializing_if = "is_zero")]
     changed: u64,
+    /// How many outcomes are kept in the spool until the remote can be reached.
+    #[serde(skip_serializing_if = "is_zero")]
+    spooled: u64,
     seconds: f64,
     /// The signal that stopped the reading before the end of the input.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -182,6 +187,27 @@ impl IngestReport {
         Ok(())
     }
 
+    /// Counts an outcome that is kept in the spool, and writes its receipt.
+    pub fn spooled(
+        &mut self,
+        answer: &Answer,
+        origin: LineOrigin<'_>,
+        output: &mut Output,
+    ) -> Result<()> {
+        self.tally.spooled += 1;
+        let receipt = Receipt::spooled(answer);
+        let receipt = receipt.at(origin.file, origin.line).changed(origin.changes);
+        self.write_receipt(&receipt, output)
+    }
+
+    fn write_receipt(&mut self, receipt: &Receipt<'_>, output: &mut Output) -> Result<()> {
+        match &mut self.receipts {
+            Receipts::None => Ok(()),
+            Receipts::Stdout => Ok(output.object(receipt)?),
+            Receipts::File(file) => file.write(receipt),
+        }
+    }
+
     /// Counts a record that the map does not take.
     pub fn skip(&mut self) {
         self.tally.skipped += 1;
@@ -204,11 +230,7 @@ impl IngestReport {
         *count += 1;
         let receipt = Receipt::without_outcome(result, task_id, reason);
         let receipt = receipt.at(origin.file, origin.line).changed(origin.changes);
-        match &mut self.receipts {
-            Receipts::None => Ok(()),
-            Receipts::Stdout => Ok(output.object(&receipt)?),
-            Receipts::File(file) => file.write(&receipt),
-        }
+        self.write_receipt(&receipt, output)
     }
 
     /// Flushes the answers added so far.
@@ -237,9 +259,10 @@ impl IngestReport {
             refused,
             conflicting,
             unavailable,
+            spooled,
             ..
         } = self.tally;
-        committed + already_recorded + refused + conflicting + unavailable
+        committed + already_recorded + refused + conflicting + unavailable + spooled
     }
 
     /// The exit code: that of the worst result, ordered by how urgently the operator must act.
@@ -277,6 +300,7 @@ impl IngestReport {
             announced,
             skipped,
             changed,
+            spooled,
         } = self.tally;
         if output.is_json() {
             let summary = Summary {
@@ -291,6 +315,7 @@ impl IngestReport {
                 announced,
                 skipped,
                 changed,
+                spooled,
                 seconds,
                 interrupted,
             };
@@ -312,6 +337,7 @@ impl IngestReport {
             (announced, "just begun"),
             (skipped, "skipped"),
             (changed, "repaired or shortened"),
+            (spooled, "kept in the spool"),
         ];
         for (count, word) in others.into_iter().filter(|(count, _)| *count > 0) {
             line.push_str(&format!(", {count} {word}"));

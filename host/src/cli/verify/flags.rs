@@ -41,7 +41,7 @@ pub struct AuditFlags {
     #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
     pub require: Vec<Required>,
     /// A checkpoint that the trail must extend (a file, or a repository that keeps it), or another copy of the trail
-    /// (a directory); can be repeated
+    /// (a directory, or remote:NAME for a git remote); can be repeated
     #[arg(long, value_name = "CHECKPOINT|TRAIL")]
     pub against: Vec<PathBuf>,
     /// The newest checkpoint must be no older than this, such as 1h or 30 minutes; this detects a frozen trail
@@ -74,7 +74,8 @@ impl AuditFlags {
             file.as_deref()
                 .map_or(Ok(()), |file| check_exists(what, file))?;
         }
-        for file in self.against.iter().filter(|file| !file.is_dir()) {
+        let files = self.against.iter().filter(|path| remote_name(path).is_none());
+        for file in files.filter(|file| !file.is_dir()) {
             check_exists("the checkpoint or trail", file)?;
         }
         let openpgp = self.openpgp(session)?;
@@ -93,7 +94,7 @@ impl AuditFlags {
                 signed: self.require.contains(&Required::Signed),
                 checkpoint: self.require.contains(&Required::Checkpoint),
             },
-            against: self.against.clone(),
+            against: files_and_directories(&self.against),
             fresh: self.fresh(session)?,
             now: Some(session.clock.now().seconds()),
             ..Options::default()
@@ -170,6 +171,16 @@ impl AuditFlags {
         }
         words
     }
+}
+
+/// The name in `remote:NAME`.
+pub fn remote_name(path: &Path) -> Option<&str> {
+    path.to_str()?.strip_prefix("remote:")
+}
+
+fn files_and_directories(against: &[PathBuf]) -> Vec<PathBuf> {
+    let own = against.iter().filter(|path| remote_name(path).is_none());
+    own.cloned().collect()
 }
 
 /// Reads a key, given directly or as a file that holds it.

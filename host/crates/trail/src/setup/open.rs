@@ -51,6 +51,9 @@ pub struct OpenOptions {
     pub large_pack: u64,
     /// The id of this boot of the machine; `None` asks the system.
     pub boot: Option<String>,
+    /// Whether the object database may borrow objects from another one. For a temporary repository of this program, whose
+    /// lender outlives it.
+    pub borrows_objects: bool,
     /// Whether entries may be in clear text in a repository whose filters encrypt files.
     pub plaintext: bool,
     /// The environment that decides which git configuration is read: identity, `safe.directory`, the name of the
@@ -71,6 +74,7 @@ impl Default for OpenOptions {
             merge_beside: true,
             large_pack: packs::LARGE,
             boot: None,
+            borrows_objects: false,
             plaintext: false,
             environment: GitEnvironment::of_process(),
         }
@@ -249,6 +253,7 @@ impl Trail {
             is_for_reading,
             committing: OnceLock::new(),
             own_ref_reason,
+            borrows_objects: options.borrows_objects,
             plaintext: options.plaintext,
             environment: options.environment,
             attributes: Mutex::default(),

@@ -68,7 +68,9 @@ impl Writer<'_> {
         let shared = self.shared;
         self.flushing.ensure_running()?;
         shared.check_records()?;
-        shared.repository.check_writable()?;
+        if !shared.borrows_objects {
+            shared.repository.check_writable()?;
+        }
         shared.state.create_root(shared.disk.as_ref())?;
         let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
         if let Some(committing) = shared.committing.get() {

@@ -122,6 +122,31 @@ impl GitConfig {
             .collect()
     }
 
+    /// The last value of `remote.REMOTE.NAME`.
+    pub(crate) fn of_remote(&self, remote: &str, name: &str) -> Option<String> {
+        let mut values = self.values.iter().rev();
+        let value = values.find(|value| {
+            value.section == "remote"
+                && value.subsection.as_deref() == Some(remote.as_bytes())
+                && value.name == name
+        })?;
+        Some(String::from_utf8_lossy(value.text()).into_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// The names of the remotes that have an address, each once.
+    pub(crate) fn remote_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .values
+            .iter()
+            .filter(|value| value.section == "remote" && value.name == "url")
+            .filter_map(|value| value.subsection.as_deref())
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// Whether the operator allows a repository at `directory` although another user owns it. The repository's own
     /// configuration does not count.
     pub(crate) fn is_safe_directory(&self, environment: &GitEnvironment, directory: &Path) -> bool {

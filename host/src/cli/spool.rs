@@ -1,8 +1,8 @@
-//! The spool of a hook: what could not be recorded, a file for each call.
+//! A spool: what could not be recorded, a file for each call.
 //!
-//! Outcomes are in files of JSON lines that end with `.hook.ndjson`, and payloads that could not even be mapped in files
-//! that end with `.hook.payload`. A file appears under its name only when it is complete and synced. Other programs may
-//! keep files with other endings in the same directory, such as the client libraries: the hook reads none of them.
+//! Outcomes are in files of JSON lines that end with `.KIND.ndjson`, and payloads that could not even be mapped in files
+//! that end with `.KIND.payload`. A file appears under its name only when it is complete and synced. Other programs may
+//! keep files with other endings in the same directory, such as the client libraries: none of them is read.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -13,21 +13,26 @@ use crate::cli::failure::Context as _;
 
 /// A directory of files that wait.
 #[derive(Clone, Debug)]
-pub(super) struct Spool {
+pub struct Spool {
     directory: PathBuf,
+    /// The word in the endings of the files.
+    kind: &'static str,
 }
 
 /// A file of the spool.
-pub(super) struct Kept {
+pub struct Kept {
     path: PathBuf,
-    pub(super) contents: Contents,
+    /// What it holds.
+    pub contents: Contents,
 }
 
 /// What a file of the spool holds.
-pub(super) enum Contents {
+pub enum Contents {
     /// Outcomes, and the beginning of a line whose end is missing.
     Outcomes {
+        /// The complete lines.
         documents: Vec<Vec<u8>>,
+        /// The beginning of the last one.
         torn: Vec<u8>,
     },
     /// What a hook read.
@@ -35,16 +40,18 @@ pub(super) enum Contents {
 }
 
 impl Spool {
-    pub(super) fn new(directory: PathBuf) -> Spool {
-        Spool { directory }
+    /// The spool in this directory, which is created when something is kept.
+    pub fn new(directory: PathBuf, kind: &'static str) -> Spool {
+        Spool { directory, kind }
     }
 
-    pub(super) fn directory(&self) -> &Path {
+    /// The directory.
+    pub fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// Keeps outcomes, in one file.
-    pub(super) fn keep(&self, documents: &[Vec<u8>]) -> Result<()> {
+    pub fn keep(&self, documents: &[Vec<u8>]) -> Result<()> {
         if documents.is_empty() {
             return Ok(());
         }
@@ -53,23 +60,23 @@ impl Spool {
             lines.extend_from_slice(document);
             lines.push(b'\n');
         }
-        self.write(&new_name(OUTCOMES), &lines)
+        self.write(&self.new_name(OUTCOMES), &lines)
     }
 
     /// Keeps a payload as it was read.
-    pub(super) fn keep_payload(&self, payload: &[u8]) -> Result<()> {
-        self.write(&new_name(PAYLOAD), payload)
+    pub fn keep_payload(&self, payload: &[u8]) -> Result<()> {
+        self.write(&self.new_name(PAYLOAD), payload)
     }
 
     /// All complete files.
-    pub(super) fn files(&self) -> Vec<Kept> {
+    pub fn files(&self) -> Vec<Kept> {
         let entries = fs::read_dir(&self.directory).into_iter().flatten();
         let kept = entries.filter_map(|entry| {
             let path = entry.ok()?.path();
             let name = path.file_name()?.to_str()?;
             let contents = match () {
-                () if name.ends_with(OUTCOMES) => lines(&fs::read(&path).ok()?),
-                () if name.ends_with(PAYLOAD) => Contents::Payload(fs::read(&path).ok()?),
+                () if name.ends_with(&self.ending(OUTCOMES)) => lines(&fs::read(&path).ok()?),
+                () if name.ends_with(&self.ending(PAYLOAD)) => Contents::Payload(fs::read(&path).ok()?),
                 () => return None,
             };
             Some(Kept { path, contents })
@@ -78,7 +85,7 @@ impl Spool {
     }
 
     /// Removes a file that was recorded.
-    pub(super) fn remove(&self, kept: &Kept) -> Result<()> {
+    pub fn remove(&self, kept: &Kept) -> Result<()> {
         // Another call may have recorded it as well: recording twice changes nothing.
         match fs::remove_file(&kept.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
@@ -87,7 +94,7 @@ impl Spool {
     }
 
     /// Keeps what nobody can record, for a person to look at. Returns its path.
-    pub(super) fn set_aside(&self, kept: &Kept, bytes: &[u8], ending: &str) -> Result<PathBuf> {
+    pub fn set_aside(&self, kept: &Kept, bytes: &[u8], ending: &str) -> Result<PathBuf> {
         let path = kept.path.with_extension(ending);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         self.write(&name, bytes)?;
@@ -95,10 +102,18 @@ impl Spool {
     }
 
     /// Keeps a payload that nobody can record, for a person to look at. Returns its path.
-    pub(super) fn keep_refused(&self, payload: &[u8]) -> Result<PathBuf> {
-        let name = new_name(REFUSED);
+    pub fn keep_refused(&self, payload: &[u8]) -> Result<PathBuf> {
+        let name = self.new_name(REFUSED);
         self.write(&name, payload)?;
         Ok(self.directory.join(name))
+    }
+
+    fn ending(&self, what: &str) -> String {
+        format!(".{}.{what}", self.kind)
+    }
+
+    fn new_name(&self, what: &str) -> String {
+        format!("{}{}", uuid::Uuid::new_v4(), self.ending(what))
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
@@ -115,17 +130,13 @@ impl Spool {
 }
 
 /// The end of the names of files with outcomes.
-const OUTCOMES: &str = ".hook.ndjson";
+const OUTCOMES: &str = "ndjson";
 
 /// The end of the names of files with payloads.
-const PAYLOAD: &str = ".hook.payload";
+const PAYLOAD: &str = "payload";
 
 /// The end of the names of files with payloads that were refused.
-const REFUSED: &str = ".hook.refused";
-
-fn new_name(ending: &str) -> String {
-    format!("{}{ending}", uuid::Uuid::new_v4())
-}
+const REFUSED: &str = "refused";
 
 fn lines(text: &[u8]) -> Contents {
     let (complete, torn) = match text.iter().rposition(|byte| *byte == b'\n') {

@@ -1,0 +1,177 @@
+//! Why a remote's copy could not be compared, fetched or updated.
+
+use outcome::Cause;
+
+/// Why something could not be done at a remote.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// The remote does not answer, or not as a git server.
+    #[error("cannot reach {remote}: {said}")]
+    Unreachable {
+        /// The remote's name.
+        remote: String,
+        /// The sentence of git or of the remote.
+        said: String,
+    },
+    /// The remote did not accept the credentials, or there were none.
+    #[error("{remote} does not accept these credentials: {said}")]
+    Unauthorised {
+        /// The remote's name.
+        remote: String,
+        /// The sentence of git or of the remote.
+        said: String,
+    },
+    /// The remote refused the push: a protected branch, a hook, a full disk.
+    #[error("{remote} rejected the push: {said}")]
+    Rejected {
+        /// The remote's name.
+        remote: String,
+        /// The words of the remote.
+        said: String,
+    },
+    /// The remote refused the push because of its size.
+    #[error("{remote} rejected the push as too large: {said}")]
+    TooLarge {
+        /// The remote's name.
+        remote: String,
+        /// The words of the remote.
+        said: String,
+    },
+    /// Another process pushed at the same time. The caller compares again.
+    #[error("another process pushes to {remote} all the time: {said}")]
+    Race {
+        /// The remote's name.
+        remote: String,
+        /// The words of git or of the remote.
+        said: String,
+    },
+    /// The remote has no refs at all, and the first push into it would choose its default branch.
+    #[error(
+        "{remote} is empty, and its first branch becomes its default branch: push that branch first, or use a repository for the \
+         trail only and say so (`--dedicated`, or setting remotes.{remote}.dedicated)"
+    )]
+    Empty {
+        /// The remote's name.
+        remote: String,
+    },
+    /// The ref here and the one at the remote each have commits that the other lacks.
+    #[error(
+        "{remote} and this repository have diverged on {reference}: {here} here and {there} there are not in the other; a trail \
+         is never rewritten, so keep one of them as it is and record the other's entries on it again (`verify --against \
+         remote:{remote}` shows where they diverge)"
+    )]
+    Diverged {
+        /// The remote's name.
+        remote: String,
+        /// The ref.
+        reference: String,
+        /// The number of commits that only this repository has.
+        here: u64,
+        /// The number of commits that only the remote has.
+        there: u64,
+    },
+    /// The remote no longer has a commit that it was known to have.
+    #[error(
+        "{remote} went back: its {reference} no longer has {known}, which it was known to have; {}; find out who changed it: \
+         `sync {remote} --accept-tip {}` accepts the change", found_now(.found.as_deref()), .found.as_deref().unwrap_or("none")
+    )]
+    WentBack {
+        /// The remote's name.
+        remote: String,
+        /// The ref.
+        reference: String,
+        /// The commit that the remote was known to have.
+        known: String,
+        /// The commit that it has now.
+        found: Option<String>,
+    },
+    /// The ref at the remote has another history.
+    #[error("{remote} holds another history on {reference}: the two have no commit in common")]
+    Foreign {
+        /// The remote's name.
+        remote: String,
+        /// The ref.
+        reference: String,
+    },
+    /// The git program could not be started, or the temporary repository could not be made.
+    #[error("cannot run git: {0}")]
+    Git(String),
+}
+
+impl RemoteError {
+    /// The machine-readable cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            RemoteError::Unreachable { .. } => Cause::Unreachable,
+            RemoteError::Unauthorised { .. } => Cause::Unauthorised,
+            RemoteError::Rejected { .. } | RemoteError::Race { .. } => Cause::Rejected,
+            RemoteError::TooLarge { .. } => Cause::TooLarge,
+            RemoteError::Empty { .. } => Cause::EmptyRemote,
+            RemoteError::Diverged { .. } => Cause::Diverged,
+            RemoteError::WentBack { .. } => Cause::WentBack,
+            RemoteError::Foreign { .. } => Cause::Foreign,
+            RemoteError::Git(_) => Cause::Io,
+        }
+    }
+
+    /// Whether the same may succeed later without a person's help.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            RemoteError::Unreachable { .. } | RemoteError::Race { .. }
+        )
+    }
+}
+
+fn found_now(found: Option<&str>) -> String {
+    match found {
+        Some(found) => format!("it is at {found} now"),
+        None => "it is not there now".to_owned(),
+    }
+}
+
+/// The error that git's or the remote's words stand for. `said` was made in the locale C.
+pub(crate) fn classify(remote: &str, messages: &str) -> RemoteError {
+    // Git's advice after the reason itself.
+    const ADVICE: [&str; 3] = [
+        "Please make sure you have the correct access rights",
+        "and the repository exists.",
+        "fatal: Could not read from remote repository.",
+    ];
+    let lines: Vec<&str> = messages
+        .lines()
+        .filter(|line| !ADVICE.contains(line))
+        .map(|line| line.trim_start_matches("fatal: "))
+        .collect();
+    let said = match lines.is_empty() {
+        true => "it closed the connection without a reason".to_owned(),
+        false => lines.join("; "),
+    };
+    const UNAUTHORISED: [&str; 9] = [
+        "Authentication failed",
+        "could not read Username",
+        "could not read Password",
+        "terminal prompts disabled",
+        "Permission denied",
+        "returned error: 401",
+        "returned error: 403",
+        "Host key verification failed",
+        "access denied",
+    ];
+    const TOO_LARGE: [&str; 5] = [
+        "pack exceeds maximum allowed size",
+        "exceeds the maximum",
+        "file size limit",
+        "HTTP 413",
+        "returned error: 413",
+    ];
+    let remote = remote.to_owned();
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if has(&TOO_LARGE) {
+        RemoteError::TooLarge { remote, said }
+    } else if has(&UNAUTHORISED) {
+        RemoteError::Unauthorised { remote, said }
+    } else {
+        RemoteError::Unreachable { remote, said }
+    }
+}

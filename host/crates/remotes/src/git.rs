@@ -1,0 +1,192 @@
+//! The `git` program: how it is started, how long it may be silent, and what of its output is kept.
+
+use std::io::Read;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+/// The most output that is read, in bytes: more than a million refs.
+const MAX_OUTPUT: usize = 128 << 20;
+
+/// How much of the messages is kept, in bytes. The last ones say why git failed.
+const KEPT_MESSAGES: usize = 16 << 10;
+
+/// How long output is still read after git has ended. A connection that ssh shares stays open, with git's pipes.
+const AFTER_END: Duration = Duration::from_millis(300);
+
+/// Variables that would let git work on another repository than ours.
+const NOT_INHERITED: [&str; 15] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_TEMPLATE_DIR",
+    "GIT_WORK_TREE",
+];
+
+/// How git ended.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) output: Vec<u8>,
+    /// The last messages, without control characters other than line ends.
+    pub(crate) messages: String,
+}
+
+/// Why git did not end by itself.
+pub(crate) enum NotEnded {
+    /// It could not be started.
+    NotStarted(std::io::Error),
+    /// It was silent for too long.
+    Silent(Duration),
+    /// It printed more than is read.
+    TooMuch,
+}
+
+enum Event {
+    Output(Vec<u8>),
+    Messages(Vec<u8>),
+    Ended(std::io::Result<ExitStatus>),
+}
+
+/// Runs git in the repository at `git_dir`, which must not be the trail's.
+pub(crate) fn run(git_dir: &Path, silence: Duration, arguments: &[&str]) -> Result<Ended, NotEnded> {
+    let mut command = Command::new("git");
+    for name in NOT_INHERITED {
+        command.env_remove(name);
+    }
+    command
+        .env("GIT_DIR", git_dir)
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_ALLOW_PROTOCOL", "https:ssh:file:git")
+        .env("GIT_NO_REPLACE_OBJECTS", "1")
+        .env("LC_ALL", "C")
+        .env("LANGUAGE", "C")
+        .current_dir(git_dir)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // Its helpers, such as ssh, are ended together with it.
+        .process_group(0);
+    let mut child = command.spawn().map_err(NotEnded::NotStarted)?;
+    let group = Pid::from_child(&child);
+    let (tell, events) = channel();
+    let (output, messages) = (child.stdout.take(), child.stderr.take());
+    if let Some(output) = output {
+        forward(output, tell.clone(), Event::Output);
+    }
+    if let Some(messages) = messages {
+        forward(messages, tell.clone(), Event::Messages);
+    }
+    std::thread::spawn(move || {
+        // The receiver is gone if git was ended for its silence.
+        let _ = tell.send(Event::Ended(child.wait()));
+    });
+    let end = |reason| {
+        let _ = kill_process_group(group, Signal::KILL);
+        Err(reason)
+    };
+    let mut ended = Ended {
+        status: ExitStatus::default(),
+        output: Vec::new(),
+        messages: String::new(),
+    };
+    let mut raw = Vec::new();
+    let mut until: Option<Instant> = None;
+    loop {
+        let wait = until.map_or(silence, |until| until.saturating_duration_since(Instant::now()));
+        match events.recv_timeout(wait) {
+            Ok(Event::Output(bytes)) => {
+                ended.output.extend(bytes);
+                if ended.output.len() > MAX_OUTPUT {
+                    return end(NotEnded::TooMuch);
+                }
+            }
+            Ok(Event::Messages(bytes)) => {
+                raw.extend(bytes);
+                let surplus = raw.len().saturating_sub(KEPT_MESSAGES);
+                raw.drain(..surplus);
+            }
+            Ok(Event::Ended(status)) => {
+                ended.status = status.map_err(NotEnded::NotStarted)?;
+                until = Some(Instant::now() + AFTER_END);
+            }
+            Err(RecvTimeoutError::Timeout) if until.is_none() => {
+                return end(NotEnded::Silent(silence));
+            }
+            Err(_) => break,
+        }
+    }
+    ended.messages = plain(&raw);
+    Ok(ended)
+}
+
+/// Passes on what a pipe gives, from a thread.
+fn forward(mut pipe: impl Read + Send + 'static, tell: Sender<Event>, event: fn(Vec<u8>) -> Event) {
+    std::thread::spawn(move || {
+        let mut chunk = vec![0; 64 << 10];
+        while let Ok(length @ 1..) = pipe.read(&mut chunk) {
+            if tell.send(event(chunk[..length].to_vec())).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Messages as lines of plain text: the remote may have written them, to a terminal it hopes.
+fn plain(raw: &[u8]) -> String {
+    let text = String::from_utf8_lossy(raw);
+    let lines = text.split(['\n', '\r']).map(|line| {
+        let line: String = line
+            .chars()
+            .flat_map(|symbol| match symbol.is_control() {
+                true => symbol.escape_default().collect::<Vec<char>>(),
+                false => vec![symbol],
+            })
+            .collect();
+        line.trim_end().to_owned()
+    });
+    let lines: Vec<String> = lines.filter(|line| !line.is_empty() && !is_progress(line)).collect();
+    lines.join("\n")
+}
+
+/// Whether a line only says how far git or the remote is.
+fn is_progress(line: &str) -> bool {
+    let line = line.strip_prefix("remote: ").unwrap_or(line);
+    const STEPS: [&str; 9] = [
+        "Enumerating objects:",
+        "Counting objects:",
+        "Compressing objects:",
+        "Writing objects:",
+        "Resolving deltas:",
+        "Receiving objects:",
+        "Unpacking objects:",
+        "Delta compression using",
+        "Total ",
+    ];
+    STEPS.iter().any(|step| line.starts_with(step))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn what_a_remote_says_cannot_steer_a_terminal() {
+        let said = b"remote: \x1b[2Jgone\nCounting objects: 3\rCounting objects: 4, done.\nerror: no\r\n";
+        assert_eq!(plain(said), "remote: \\u{1b}[2Jgone\nerror: no");
+    }
+}

@@ -1,0 +1,171 @@
+//! The address of a remote: which ones git is given, and how they are shown without their credentials.
+
+use std::fmt;
+use std::path::Path;
+
+/// The address of a remote, as git takes it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RemoteUrl {
+    text: String,
+    /// The part of the text that holds the credentials.
+    secret: Option<std::ops::Range<usize>>,
+}
+
+/// Why an address is not used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// It is empty, begins with `-`, or has control characters.
+    #[error("is not an address")]
+    Malformed,
+    /// Its protocol is not one of those that are allowed.
+    #[error("uses the protocol {0}: only https, ssh, git and paths are used")]
+    Protocol(String),
+}
+
+impl RemoteUrl {
+    /// Parses an address: `https://…`, `ssh://…`, `git://…`, `file://…`, `host:path`, or a path. A relative path starts at
+    /// `directory`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`UrlError`].
+    pub fn parse(text: &str, directory: &Path) -> Result<RemoteUrl, UrlError> {
+        if text.is_empty() || text.starts_with('-') || text.chars().any(char::is_control) {
+            return Err(UrlError::Malformed);
+        }
+        // Everything before a slash: a path with a colon in a later part is a path.
+        let head = text.split('/').next().unwrap_or(text);
+        if let Some((helper, _)) = head.split_once("::") {
+            return Err(UrlError::Protocol(helper.escape_debug().to_string()));
+        }
+        if let Some((scheme, rest)) = text.split_once("://")
+            && !scheme.contains('/')
+        {
+            if !["https", "ssh", "git", "file"].contains(&scheme) {
+                return Err(UrlError::Protocol(scheme.escape_debug().to_string()));
+            }
+            let authority = rest.split('/').next().unwrap_or(rest);
+            let user = authority.rsplit_once('@').map(|(user, _)| user);
+            let start = scheme.len() + "://".len();
+            // The user name of an HTTPS address is often the token itself.
+            let is_secret = |user: &&str| scheme == "https" || user.contains(':');
+            let secret = user.filter(is_secret).map(|user| start..start + user.len());
+            return Ok(RemoteUrl {
+                text: text.to_owned(),
+                secret,
+            });
+        }
+        let is_remote_path = head.contains(':');
+        let text = match is_remote_path {
+            true => text.to_owned(),
+            false => directory.join(text).to_string_lossy().into_owned(),
+        };
+        Ok(RemoteUrl { text, secret: None })
+    }
+
+    /// The address with its credentials, for git only.
+    pub(crate) fn as_git_takes_it(&self) -> &str {
+        &self.text
+    }
+
+    /// A text of git's, without the credentials of this address.
+    pub(crate) fn redact(&self, said: &str) -> String {
+        let Some(secret) = self.secret.clone().map(|range| &self.text[range]) else {
+            return said.to_owned();
+        };
+        let mut redacted = said.replace(secret, "***");
+        let password = secret.split_once(':').map_or(secret, |(_, password)| password);
+        if !password.is_empty() {
+            redacted = redacted.replace(password, "***");
+        }
+        redacted
+    }
+
+    /// A digest that changes with the address, so that what is known about one is not believed about another.
+    pub fn digest(&self) -> String {
+        let without_secret = self.to_string();
+        outcome::digest::sha256(without_secret.as_bytes())
+    }
+}
+
+impl fmt::Display for RemoteUrl {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.secret {
+            Some(secret) => write!(
+                out,
+                "{}***{}",
+                &self.text[..secret.start],
+                &self.text[secret.end..]
+            ),
+            None => out.write_str(&self.text),
+        }
+    }
+}
+
+impl fmt::Debug for RemoteUrl {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn parse(text: &str) -> Result<RemoteUrl, UrlError> {
+        RemoteUrl::parse(text, Path::new("/work tree"))
+    }
+
+    #[test]
+    fn credentials_are_shown_nowhere() {
+        for (text, shown) in [
+            ("https://me:s3cret@host/a.git", "https://***@host/a.git"),
+            ("https://ghp_token@host/a.git", "https://***@host/a.git"),
+            ("ssh://git:pw@host:22/a", "ssh://***@host:22/a"),
+            ("ssh://git@host/a", "ssh://git@host/a"),
+            ("git@host:a/b.git", "git@host:a/b.git"),
+            ("https://host/@/a", "https://host/@/a"),
+        ] {
+            let url = parse(text).unwrap();
+            assert_eq!(url.to_string(), shown);
+            assert_eq!(format!("{url:?}"), shown);
+            assert_eq!(url.as_git_takes_it(), text);
+        }
+        let url = parse("https://me:s3cret@host/a.git").unwrap();
+        let said = "fatal: unable to access 'https://me:s3cret@host/a.git/': s3cret is wrong";
+        assert_eq!(
+            url.redact(said),
+            "fatal: unable to access 'https://***@host/a.git/': *** is wrong"
+        );
+    }
+
+    #[test]
+    fn only_known_protocols_are_used() {
+        for (text, expected) in [
+            ("ext::sh -c true", "ext"),
+            ("fd::17", "fd"),
+            ("http://host/a", "http"),
+            ("ftp://host/a", "ftp"),
+            ("persistent-https://host/a", "persistent-https"),
+        ] {
+            assert_eq!(parse(text), Err(UrlError::Protocol(expected.to_owned())), "{text}");
+        }
+        for text in ["", "-u", "--upload-pack=touch x", "a\nb", "a\u{1b}[2J"] {
+            assert_eq!(parse(text), Err(UrlError::Malformed), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_relative_path_starts_at_the_directory() {
+        for (text, path) in [
+            ("../copy.git", "/work tree/../copy.git"),
+            ("/srv/copy.git", "/srv/copy.git"),
+            ("./a:b", "/work tree/./a:b"),
+            ("file:///srv/copy.git", "file:///srv/copy.git"),
+            ("host:copy.git", "host:copy.git"),
+        ] {
+            assert_eq!(parse(text).unwrap().as_git_takes_it(), path);
+        }
+    }
+}

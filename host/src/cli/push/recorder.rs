@@ -1,0 +1,248 @@
+//! A recorder that records at a remote.
+//!
+//! It decides in a temporary repository that begins at the remote's tip and borrows this repository's objects, so nothing
+//! here moves until the remote has the commit. If another process was faster, all of it is thrown away and decided again on
+//! the new tip.
+
+use ::remotes::{Comparison, Limits, PushRepository, Relation, Remote, RemoteError};
+
+
+use crate::cli::Result;
+use crate::cli::failure::{Failure, bail};
+use crate::cli::sync::copy::{Copy, pause};
+use crate::policy::Policy;
+use crate::recorder::{self, Answer, Pending, Recorder};
+use crate::trail::{CHECKPOINTS_REF, OpenOptions, POLICIES_REF, RefTips, Trail, TrailError};
+
+/// How often outcomes are decided again because another process pushed first. Each time another process has recorded
+/// something, so this only ends a loop that would not end otherwise.
+const MAX_DECISIONS: u32 = 100;
+
+/// The trailer of a trail's commits.
+const TRAILER: &str = "Audit-Format";
+
+/// The ref of a trail that begins at a remote.
+const NEW_TRAIL: &str = "refs/heads/audit";
+
+/// Records outcomes at a remote.
+pub struct PushRecorder {
+    /// The trail of the clone.
+    pub trail: Trail,
+    /// The remote.
+    pub remote: Remote,
+    /// How git is used.
+    pub limits: Limits,
+    /// How the trail in the temporary repository is opened.
+    pub options: OpenOptions,
+    /// The policy.
+    pub policy: Policy,
+    /// What else a recorder needs.
+    pub recording: recorder::Options,
+    /// Whether answers include the policy calls.
+    pub with_exchanges: bool,
+    /// The temporary repository of the last push, which is at the remote's tip if nobody else has pushed since.
+    pub current: Option<Attempt>,
+}
+
+/// A temporary repository with a recorder. The fields are dropped in this order: the recorder's threads end first.
+pub struct Attempt {
+    recorder: Recorder,
+    /// The remote's tips.
+    remote_tips: RefTips,
+    /// The number of commits that this repository has and the remote lacks, before anything was recorded.
+    lacked: u64,
+    repository: PushRepository,
+}
+
+impl PushRecorder {
+    /// Records outcomes. Returns their answers when the remote has all that was committed.
+    ///
+    /// # Errors
+    ///
+    /// The remote cannot be reached, or refuses. Nothing was recorded then.
+    pub fn record(&mut self, documents: &[&[u8]]) -> Result<Vec<Answer>> {
+        let mut lost = None;
+        for race in 0..MAX_DECISIONS {
+            if race > 0 {
+                std::thread::sleep(pause(race));
+            }
+            let mut attempt = match self.current.take() {
+                Some(attempt) => attempt,
+                None => self.begin()?,
+            };
+            let pending: Vec<Pending> = documents
+                .iter()
+                .map(|document| attempt.recorder.submit(document))
+                .collect();
+            let answers: Vec<Answer> = pending.into_iter().map(Pending::wait).collect();
+            match self.push(&mut attempt, documents.len()) {
+                Ok(()) => {
+                    self.current = Some(attempt);
+                    return Ok(answers);
+                }
+                Err(PushFailure::Lost(error)) => lost = Some(error),
+                Err(PushFailure::Failed(error)) => return Err(error),
+            }
+        }
+        Err(lost.map_or_else(|| TrailError::Changed.into(), Failure::from))
+    }
+
+    /// Makes a temporary repository that begins at the remote's tip, or at the tip here if the remote is behind it.
+    fn begin(&self) -> Result<Attempt> {
+        let copy = Copy {
+            trail: &self.trail,
+            remote: &self.remote,
+            limits: self.limits,
+        };
+        let repository = copy.push_repository()?;
+        let reference = self.reference(&copy)?;
+        let refs = [reference.as_str(), POLICIES_REF, CHECKPOINTS_REF];
+        let mut local = self.trail.copied_tips()?;
+        if !refs.contains(&self.trail.reference()) {
+            // A branch that people work on.
+            local.remove(self.trail.reference());
+        }
+        let compared = copy.compare_refs(&repository, &refs, &local)?;
+        if let Some(problem) = compared.iter().find_map(|one| one.problem(&self.remote)) {
+            return Err(problem.into());
+        }
+        if compared.iter().all(|one| one.remote.is_none())
+            && !self.remote.is_dedicated
+            && repository.is_empty(&self.remote)?
+        {
+            return Err(RemoteError::Empty {
+                remote: self.remote.name.clone(),
+            }
+            .into());
+        }
+        let mut remote_tips = RefTips::new();
+        for one in &compared {
+            let base = match one.relation {
+                Relation::RemoteAhead(_) => one.remote.as_ref(),
+                _ => one.local.as_ref(),
+            };
+            if let Some(base) = base {
+                repository.set_ref(&one.reference, base)?;
+            }
+            if let Some(remote) = &one.remote {
+                remote_tips.insert(one.reference.clone(), remote.clone());
+            }
+        }
+        let lacked = match compared.first().map(|first| first.relation) {
+            Some(Relation::RemoteBehind(commits) | Relation::RemoteLacks(commits)) => commits,
+            _ => 0,
+        };
+        repository.set_head(&reference)?;
+        self.trail.copy_policy_decisions(repository.path())?;
+        let options = OpenOptions {
+            borrows_objects: true,
+            merge_beside: false,
+            ..self.options.clone()
+        };
+        let trail = Trail::open(repository.path(), options)?;
+        let recorder = Recorder::new(trail, self.policy.clone(), self.recording.clone());
+        Ok(Attempt {
+            recorder: match self.with_exchanges {
+                true => recorder.recording(),
+                false => recorder,
+            },
+            remote_tips,
+            lacked,
+            repository,
+        })
+    }
+
+    /// The ref that is recorded on: that of the trail here, or else the remote's only trail, or else one that no person
+    /// works on.
+    fn reference(&self, copy: &Copy<'_>) -> Result<String> {
+        if self.trail.has_begun()? || self.trail.reads_from().is_some() {
+            return Ok(self.trail.reference().to_owned());
+        }
+        // A clone of one branch does not show the others.
+        let (format, remote) = (self.trail.object_format(), &self.remote);
+        let around = Some(self.trail.common_dir());
+        let probe = PushRepository::create(None, format, around, copy.limits)?;
+        if probe.is_empty(remote)? {
+            return Ok(NEW_TRAIL.to_owned());
+        }
+        let mut found = probe.branches_with_trailer(remote, TRAILER)?;
+        match found.len() {
+            0 => Ok(NEW_TRAIL.to_owned()),
+            1 => Ok(found.remove(0)),
+            _ => bail!(
+                "{} has several trails, {}: fetch the right one, and choose it with `chiffon-audit init --ref`",
+                remote.name,
+                found.join(", ")
+            ),
+        }
+    }
+
+    /// Pushes what was recorded, if anything was.
+    fn push(&self, attempt: &mut Attempt, recorded: usize) -> Result<(), PushFailure> {
+        let trail = attempt.recorder.trail();
+        let tips = trail.copied_tips()?;
+        if tips == attempt.remote_tips {
+            return Ok(());
+        }
+        let most = attempt.lacked + recorded as u64;
+        let compared: Vec<Comparison> = trail
+            .copied_refs()
+            .into_iter()
+            .map(|name| {
+                let (local, remote) = (tips.get(name), attempt.remote_tips.get(name));
+                Comparison {
+                    reference: name.to_owned(),
+                    local: local.cloned(),
+                    remote: remote.cloned(),
+                    known: None,
+                    relation: match (local, remote) {
+                        (local, remote) if local == remote => Relation::InStep,
+                        (_, None) => Relation::RemoteLacks(most),
+                        _ => Relation::RemoteBehind(most),
+                    },
+                }
+            })
+            .collect();
+        match attempt.repository.push_again(&self.remote, &compared) {
+            Ok(()) => {}
+            Err(error @ RemoteError::Race { .. }) => return Err(PushFailure::Lost(error)),
+            Err(error) => return Err(PushFailure::Failed(error.into())),
+        }
+        attempt.remote_tips = tips;
+        attempt.lacked = 0;
+        self.remember(attempt);
+        Ok(())
+    }
+
+    /// Makes the clone see what the remote has. The outcomes are recorded already, so a failure here costs only that.
+    fn remember(&self, attempt: &Attempt) {
+        let url = self.remote.url.digest();
+        let packs = attempt.repository.packs();
+        let tips = &attempt.remote_tips;
+        let is_same_ref = attempt.recorder.trail().reference() == self.trail.reference();
+        let remembered = self
+            .trail
+            .confirm_tips(&self.remote.name, &url, tips, Some(&packs))
+            .and_then(|()| match is_same_ref && self.trail.has_own_ref()? {
+                // A branch that is checked out is left to the person.
+                true => self.trail.check(),
+                false => Ok(()),
+            });
+        if let Err(error) = remembered {
+            tracing::debug!(%error, "the clone does not follow the remote");
+        }
+    }
+}
+
+/// Why a push did not succeed.
+enum PushFailure {
+    /// Another process pushed first.
+    Lost(RemoteError),
+    Failed(Failure),
+}
+
+impl From<TrailError> for PushFailure {
+    fn from(error: TrailError) -> PushFailure {
+        PushFailure::Failed(error.into())
+    }
+}
