@@ -9,10 +9,10 @@ use crate::config::ConfigError;
 use crate::files;
 use crate::http::ServeError;
 use crate::recorder::AnswerKind;
-use ::remotes::RemoteError;
 use crate::store::StoreError;
 use crate::trail::TrailError;
 use crate::verify::{self, VerifyError};
+use ::remotes::RemoteError;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

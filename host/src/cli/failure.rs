@@ -16,10 +16,10 @@ use crate::policies::PoliciesError;
 use crate::policy::{CompileError, LoadError, RecordingError};
 use crate::reconcile::ReconcileError;
 use crate::reports::LayoutError;
-use ::remotes::RemoteError;
 use crate::store::StoreError;
 use crate::trail::TrailError;
 use crate::verify::VerifyError;
+use ::remotes::RemoteError;
 
 /// Why a command failed. The alternate form (`{:#}`) tells the sources too.
 #[derive(Debug)]

@@ -76,7 +76,9 @@ impl Spool {
             let name = path.file_name()?.to_str()?;
             let contents = match () {
                 () if name.ends_with(&self.ending(OUTCOMES)) => lines(&fs::read(&path).ok()?),
-                () if name.ends_with(&self.ending(PAYLOAD)) => Contents::Payload(fs::read(&path).ok()?),
+                () if name.ends_with(&self.ending(PAYLOAD)) => {
+                    Contents::Payload(fs::read(&path).ok()?)
+                }
                 () => return None,
             };
             Some(Kept { path, contents })

@@ -109,7 +109,9 @@ impl Reader<'_> {
                 (None, toml::Value::Table(table)) if name == HOOKS => self.hooks(table)?,
                 (None, toml::Value::Table(table)) if name == REMOTES => self.remotes(table)?,
                 (None, toml::Value::Table(table)) if is_table(&name) => self.table(&name, table)?,
-                (None, _) if [POLICY_SETTINGS, HOOKS, REMOTES].contains(&&*name) || is_table(&name) => {
+                (None, _)
+                    if [POLICY_SETTINGS, HOOKS, REMOTES].contains(&&*name) || is_table(&name) =>
+                {
                     return Err(self.wrong(name, "a table"));
                 }
                 (None, _) => {
@@ -161,7 +163,8 @@ impl Reader<'_> {
         let directory = self.path.parent().unwrap_or(Path::new(""));
         for (name, value) in table {
             let remote = value.as_table().filter(|_| RemoteSettings::is_name(name));
-            let Some(remote) = remote.and_then(|table| RemoteSettings::read(table, directory)) else {
+            let Some(remote) = remote.and_then(|table| RemoteSettings::read(table, directory))
+            else {
                 return Err(self.wrong(format!("{REMOTES}.{name}"), RemoteSettings::EXPECTED));
             };
             self.settings.remotes.insert(name.clone(), remote);

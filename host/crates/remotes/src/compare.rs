@@ -202,7 +202,10 @@ impl PushRepository {
         many: u64,
     ) -> Result<String, RemoteError> {
         let name = format!("{commit}~{many}");
-        let ended = self.git(remote, &["rev-parse", "--verify", "--end-of-options", &name])?;
+        let ended = self.git(
+            remote,
+            &["rev-parse", "--verify", "--end-of-options", &name],
+        )?;
         let id = String::from_utf8_lossy(&ended.output).trim().to_owned();
         match ended.status.success() && is_id(&id) {
             true => Ok(id),

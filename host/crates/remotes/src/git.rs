@@ -62,7 +62,11 @@ enum Event {
 }
 
 /// Runs git in the repository at `git_dir`, which must not be the trail's.
-pub(crate) fn run(git_dir: &Path, silence: Duration, arguments: &[&str]) -> Result<Ended, NotEnded> {
+pub(crate) fn run(
+    git_dir: &Path,
+    silence: Duration,
+    arguments: &[&str],
+) -> Result<Ended, NotEnded> {
     let mut command = Command::new("git");
     for name in NOT_INHERITED {
         command.env_remove(name);
@@ -107,7 +111,9 @@ pub(crate) fn run(git_dir: &Path, silence: Duration, arguments: &[&str]) -> Resu
     let mut raw = Vec::new();
     let mut until: Option<Instant> = None;
     loop {
-        let wait = until.map_or(silence, |until| until.saturating_duration_since(Instant::now()));
+        let wait = until.map_or(silence, |until| {
+            until.saturating_duration_since(Instant::now())
+        });
         match events.recv_timeout(wait) {
             Ok(Event::Output(bytes)) => {
                 ended.output.extend(bytes);
@@ -159,7 +165,9 @@ fn plain(raw: &[u8]) -> String {
             .collect();
         line.trim_end().to_owned()
     });
-    let lines: Vec<String> = lines.filter(|line| !line.is_empty() && !is_progress(line)).collect();
+    let lines: Vec<String> = lines
+        .filter(|line| !line.is_empty() && !is_progress(line))
+        .collect();
     lines.join("\n")
 }
 
@@ -186,7 +194,8 @@ mod tests {
 
     #[test]
     fn what_a_remote_says_cannot_steer_a_terminal() {
-        let said = b"remote: \x1b[2Jgone\nCounting objects: 3\rCounting objects: 4, done.\nerror: no\r\n";
+        let said =
+            b"remote: \x1b[2Jgone\nCounting objects: 3\rCounting objects: 4, done.\nerror: no\r\n";
         assert_eq!(plain(said), "remote: \\u{1b}[2Jgone\nerror: no");
     }
 }

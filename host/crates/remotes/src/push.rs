@@ -135,7 +135,10 @@ impl PushRepository {
             false => format!("{why}: {}", heard.join("; ")),
         };
         let remote = remote.name.clone();
-        if RACES.iter().any(|race| why.contains(race) || messages.contains(race)) {
+        if RACES
+            .iter()
+            .any(|race| why.contains(race) || messages.contains(race))
+        {
             return Err(RemoteError::Race { remote, said });
         }
         Err(match classify(&remote, &said) {

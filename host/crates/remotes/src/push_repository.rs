@@ -214,7 +214,9 @@ impl PushRepository {
         if !ended.status.success() {
             return Err(classify(&remote.name, &remote.url.redact(&ended.messages)));
         }
-        let format = format!("--format=%(refname) %(contents:trailers:key={trailer},valueonly,separator=%2C)");
+        let format = format!(
+            "--format=%(refname) %(contents:trailers:key={trailer},valueonly,separator=%2C)"
+        );
         let ended = self.git(remote, &["for-each-ref", &format, "refs/fetched/"])?;
         let text = String::from_utf8_lossy(&ended.output);
         let named = text.lines().filter_map(|line| {

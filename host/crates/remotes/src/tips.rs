@@ -14,11 +14,7 @@ impl PushRepository {
     /// # Errors
     ///
     /// [`RemoteError::Unreachable`], [`RemoteError::Unauthorised`].
-    pub fn remote_tips(
-        &self,
-        remote: &Remote,
-        refs: &[&str],
-    ) -> Result<Tips, RemoteError> {
+    pub fn remote_tips(&self, remote: &Remote, refs: &[&str]) -> Result<Tips, RemoteError> {
         let mut tips = self.list(remote, refs)?;
         // A pattern of `git ls-remote` matches the end of a name.
         tips.retain(|name, _| refs.contains(&name.as_str()));

@@ -74,7 +74,9 @@ impl RemoteUrl {
             return said.to_owned();
         };
         let mut redacted = said.replace(secret, "***");
-        let password = secret.split_once(':').map_or(secret, |(_, password)| password);
+        let password = secret
+            .split_once(':')
+            .map_or(secret, |(_, password)| password);
         if !password.is_empty() {
             redacted = redacted.replace(password, "***");
         }
@@ -149,7 +151,11 @@ mod tests {
             ("ftp://host/a", "ftp"),
             ("persistent-https://host/a", "persistent-https"),
         ] {
-            assert_eq!(parse(text), Err(UrlError::Protocol(expected.to_owned())), "{text}");
+            assert_eq!(
+                parse(text),
+                Err(UrlError::Protocol(expected.to_owned())),
+                "{text}"
+            );
         }
         for text in ["", "-u", "--upload-pack=touch x", "a\nb", "a\u{1b}[2J"] {
             assert_eq!(parse(text), Err(UrlError::Malformed), "{text:?}");

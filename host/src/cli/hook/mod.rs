@@ -18,12 +18,12 @@ use super::exit::Exit;
 use super::intake::{door, named};
 use super::receipt::Changes;
 use super::session::{RecordFlags, Session};
+use super::spool::{Contents, Spool};
 use super::text::Line;
 use crate::config::Settings;
 use crate::outcome::{digest, json};
 use crate::policy::Allocation;
 use crate::recorder::{AnswerKind, Recorder};
-use super::spool::{Contents, Spool};
 
 pub use rescue::{is_called, keep_payload};
 

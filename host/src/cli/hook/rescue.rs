@@ -33,7 +33,10 @@ pub fn keep_payload(arguments: &[OsString], environment: &Environment, problem: 
     let given = value_of(arguments, "--spool").or_else(|| environment.spool());
     let directory = value_of(arguments, "-C").or_else(|| value_of(arguments, "--repo"));
     let directory = directory.unwrap_or_else(|| PathBuf::from("."));
-    let spool = Spool::new(given.unwrap_or_else(|| spool_beside(&directory)), SPOOL_KIND);
+    let spool = Spool::new(
+        given.unwrap_or_else(|| spool_beside(&directory)),
+        SPOOL_KIND,
+    );
     let kept = match io::stdin().is_terminal() {
         true => Ok(false),
         false => read_payload().and_then(|payload| {

@@ -413,10 +413,13 @@ impl Ingest<'_> {
         let output = &mut *self.output;
         let mut say = |text: String| output.note(format_args!("{}", text::Line(&text)));
         let recorded = recorder.record(&documents, &mut say)?;
-        if let (Some(directory), Some(first)) = (&recorded.spooled, recorded.answers.first()) {
-            let many = counted(recorded.answers.len(), "outcome", "outcomes");
+        if let (Some(directory), Some(first)) = (&recorded.spooled, recorded.answers.first())
+            && recorded.is_first_failure
+        {
             let (directory, why) = (directory.display(), reason(first).unwrap_or_default());
-            say(format!("{many} kept in {directory} until the remote can be reached: {why}"));
+            say(format!(
+                "outcomes are kept in {directory} until the remote can be reached: {why}"
+            ));
         }
         for (place, answer) in held.into_iter().zip(recorded.answers) {
             *place = match recorded.spooled {

@@ -69,7 +69,10 @@ impl PushFlags {
         };
         Ok(Some(RemoteRecorder {
             recorder,
-            spool: self.spool.clone().map(|directory| Spool::new(directory, "push")),
+            spool: self
+                .spool
+                .clone()
+                .map(|directory| Spool::new(directory, "push")),
             failed: None,
         }))
     }
@@ -89,6 +92,8 @@ pub struct RemoteAnswers {
     pub answers: Vec<Answer>,
     /// The directory where they are kept.
     pub spooled: Option<PathBuf>,
+    /// Whether the remote could not be reached for the first time.
+    pub is_first_failure: bool,
 }
 
 impl RemoteRecorder {
@@ -103,7 +108,11 @@ impl RemoteRecorder {
     }
 
     /// Records outcomes, after those that earlier invocations have kept.
-    pub fn record(&mut self, documents: &[Vec<u8>], say: &mut dyn FnMut(String)) -> Result<RemoteAnswers> {
+    pub fn record(
+        &mut self,
+        documents: &[Vec<u8>],
+        say: &mut dyn FnMut(String),
+    ) -> Result<RemoteAnswers> {
         let kept = match (&self.spool, &self.failed) {
             (Some(spool), None) => spool.files(),
             _ => Vec::new(),
@@ -114,8 +123,12 @@ impl RemoteRecorder {
             .copied()
             .chain(documents.iter().map(Vec::as_slice))
             .collect();
+        let is_first = self.failed.is_none();
         let recorded = match self.failed.clone() {
-            None => self.recorder.record(&all).map_err(|error| self.note(&error)),
+            None => self
+                .recorder
+                .record(&all)
+                .map_err(|error| self.note(&error)),
             Some(failed) => Err(failed),
         };
         match recorded {
@@ -125,6 +138,7 @@ impl RemoteRecorder {
                 Ok(RemoteAnswers {
                     answers: of_documents,
                     spooled: None,
+                    is_first_failure: false,
                 })
             }
             Err((cause, reason, retry)) => {
@@ -141,6 +155,7 @@ impl RemoteRecorder {
                 Ok(RemoteAnswers {
                     answers: documents.iter().map(answer).collect(),
                     spooled: spool.map(|spool| spool.directory().to_owned()),
+                    is_first_failure: is_first,
                 })
             }
         }

@@ -6,7 +6,6 @@
 
 use ::remotes::{Comparison, Limits, PushRepository, Relation, Remote, RemoteError};
 
-
 use crate::cli::Result;
 use crate::cli::failure::{Failure, bail};
 use crate::cli::sync::copy::{Copy, pause};

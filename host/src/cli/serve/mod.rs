@@ -11,6 +11,7 @@ mod proving;
 mod reload;
 mod run;
 mod signals;
+mod sync_job;
 mod waiting;
 mod watchdog;
 
@@ -24,7 +25,7 @@ use super::store::RebindFlag;
 use crate::checkpoint::Witnesses;
 use crate::checkpoint::witness::Witness;
 use crate::cli::Result;
-use crate::config::{CheckpointSettings, Private, ServiceSettings, Settings};
+use crate::config::{CheckpointSettings, Private, ServiceSettings, Settings, SyncSettings};
 
 pub use parts::LISTEN;
 
@@ -80,6 +81,9 @@ pub struct Args {
     /// The keys of witnesses, name+id+base64, one a line
     #[arg(long, value_name = "FILE", requires = "checkpoint_witness")]
     checkpoint_witness_keys: Option<PathBuf>,
+    /// Copy the trail to all remotes in the settings ([remotes.NAME]) at this interval; see `sync`
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    sync_every: Option<u64>,
     /// After SIGTERM, how long to keep accepting while /readyz says `stopping` [default: 5]
     #[arg(long, value_name = "SECONDS")]
     drain: Option<u64>,
@@ -114,6 +118,10 @@ impl Args {
                 to: self.checkpoint_to.clone(),
                 every: self.checkpoint_every.map(Duration::from_secs),
                 ..CheckpointSettings::default()
+            },
+            sync: SyncSettings {
+                every: self.sync_every.map(Duration::from_secs),
+                ..SyncSettings::default()
             },
             ..self.record.settings()
         }

@@ -11,6 +11,7 @@ use super::checkpoint_job::{CheckpointJob, prepare_checkpoints};
 use super::hooks::hooks;
 use super::proving::proving;
 use super::reload::Reload;
+use super::sync_job::{SyncJob, prepare_copies};
 use crate::checkpoint::Witnesses;
 use crate::cli::exit::{UsageError, read_file};
 use crate::cli::failure::failure;
@@ -63,6 +64,8 @@ pub struct Parts {
     pub deadlines: Deadlines,
     /// How to make checkpoints while the service runs.
     pub checkpoint_job: Option<CheckpointJob>,
+    /// How copies are kept while the service runs.
+    pub sync_job: Option<SyncJob>,
     /// Notes for the operator.
     pub notes: Vec<String>,
 }
@@ -127,6 +130,7 @@ pub fn gather(
         lease_term: settings.serve_lease.unwrap_or(LEASE_TERM),
     };
     let checkpoint_job = prepare_checkpoints(settings, &trail, witnesses, session)?;
+    let sync_job = prepare_copies(settings, &trail)?;
     let prove = proving(settings, session)?;
     let open_options = session.record_options(settings)?;
     let directory = trail.common_dir().to_owned();
@@ -152,6 +156,7 @@ pub fn gather(
         turned_down_retention: settings.turned_down_retention,
         deadlines: deadlines(settings),
         checkpoint_job,
+        sync_job,
         open_trail: Box::new(move || Trail::open(&directory, open_options.clone())),
         notes,
     })

@@ -181,6 +181,7 @@ impl ServiceRun {
         let checkpoint_job = parts.checkpoint_job;
         let _periodic_checkpoints =
             checkpoint_job.map(|checkpoint_job| checkpoint_job.start(&orchestrator));
+        let _periodic_copies = parts.sync_job.map(|job| job.start(&orchestrator));
         gate.open(orchestrator.clone());
         let mut settings = parts.reload;
         say(Message::Listening(

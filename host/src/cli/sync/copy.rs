@@ -132,7 +132,8 @@ impl Copy<'_> {
         let local = self.trail.copied_tips()?;
         known.retain(|name, tip| local.get(name) == Some(tip));
         let url = self.remote.url.digest();
-        self.trail.confirm_tips(&self.remote.name, &url, &known, None)?;
+        self.trail
+            .confirm_tips(&self.remote.name, &url, &known, None)?;
         Ok(())
     }
 
@@ -192,7 +193,9 @@ impl Copy<'_> {
         let name = &self.remote.name;
         let mut all = self.trail.confirmed_tips(name, &url)?;
         all.extend(tips.clone());
-        Ok(self.trail.confirm_tips(name, &url, &all, packs.as_deref())?)
+        Ok(self
+            .trail
+            .confirm_tips(name, &url, &all, packs.as_deref())?)
     }
 }
 

@@ -82,7 +82,9 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         return Err(UsageError("--accept-tip is for one remote: name it".into()).into());
     }
     if !trail.has_begun()? && trail.reads_from().is_none() {
-        return Err(UsageError("there is no trail here yet: record an outcome first".into()).into());
+        return Err(
+            UsageError("there is no trail here yet: record an outcome first".into()).into(),
+        );
     }
     let mut rows = Vec::new();
     let mut worst = Exit::Done;
@@ -132,7 +134,10 @@ fn choose(args: &Args, settings: &Settings, trail: &Trail) -> Result<Vec<Remote>
         let known = trail.git_remotes();
         let hint = match known.is_empty() {
             true => "a table [remotes.NAME] in your settings adds one".to_owned(),
-            false => format!("this repository's own have to be named: {}", known.join(", ")),
+            false => format!(
+                "this repository's own have to be named: {}",
+                known.join(", ")
+            ),
         };
         return Err(UsageError(format!("no remote is configured; {hint}")).into());
     }
@@ -160,8 +165,12 @@ fn row(remote: &Remote, report: Result<CopyReport>, is_check: bool) -> (RemoteRo
                 return failed(row, &problem.into());
             }
             let (result, commits) = match (report.trail(), is_check) {
-                (Relation::RemoteBehind(commits) | Relation::RemoteLacks(commits), true) => ("behind", commits),
-                (Relation::RemoteBehind(commits) | Relation::RemoteLacks(commits), false) => ("pushed", commits),
+                (Relation::RemoteBehind(commits) | Relation::RemoteLacks(commits), true) => {
+                    ("behind", commits)
+                }
+                (Relation::RemoteBehind(commits) | Relation::RemoteLacks(commits), false) => {
+                    ("pushed", commits)
+                }
                 (Relation::RemoteAhead(commits), true) => ("ahead", commits),
                 (Relation::RemoteAhead(commits), false) => ("taken", commits),
                 _ if report.is_in_step => ("in-step", 0),

@@ -32,7 +32,11 @@ pub fn named(name: &str, settings: &Settings, trail: &Trail, purpose: Purpose) -
             true => "there are none: `git remote add`, or a table [remotes.NAME] in your settings, adds one".to_owned(),
             false => format!("there are: {}", names.join(", ")),
         };
-        return Err(UsageError(format!("there is no remote {}; {known}", name.escape_debug())).into());
+        return Err(UsageError(format!(
+            "there is no remote {}; {known}",
+            name.escape_debug()
+        ))
+        .into());
     };
     let url = match (purpose, known.push_url) {
         (Purpose::Push, Some(push_url)) => push_url,
@@ -50,7 +54,9 @@ pub fn named(name: &str, settings: &Settings, trail: &Trail, purpose: Purpose) -
 /// The remotes of the operator's settings.
 pub fn all(settings: &Settings) -> Result<Vec<Remote>> {
     let remotes = settings.remotes.iter();
-    remotes.map(|(name, remote)| configured(name, remote)).collect()
+    remotes
+        .map(|(name, remote)| configured(name, remote))
+        .collect()
 }
 
 fn configured(name: &str, remote: &RemoteSettings) -> Result<Remote> {
@@ -67,7 +73,11 @@ fn configured(name: &str, remote: &RemoteSettings) -> Result<Remote> {
 pub fn limits(settings: &Settings) -> Limits {
     let limits = Limits::default();
     Limits {
-        silence: settings.sync.timeout.unwrap_or(limits.silence).max(Duration::from_millis(1)),
+        silence: settings
+            .sync
+            .timeout
+            .unwrap_or(limits.silence)
+            .max(Duration::from_millis(1)),
         ..limits
     }
 }

@@ -74,7 +74,10 @@ impl AuditFlags {
             file.as_deref()
                 .map_or(Ok(()), |file| check_exists(what, file))?;
         }
-        let files = self.against.iter().filter(|path| remote_name(path).is_none());
+        let files = self
+            .against
+            .iter()
+            .filter(|path| remote_name(path).is_none());
         for file in files.filter(|file| !file.is_dir()) {
             check_exists("the checkpoint or trail", file)?;
         }

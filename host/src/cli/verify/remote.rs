@@ -29,7 +29,11 @@ impl FetchedCopies {
         is_full: bool,
         session: &Session,
     ) -> Result<FetchedCopies> {
-        let names: Vec<&str> = flags.against.iter().filter_map(|path| remote_name(path)).collect();
+        let names: Vec<&str> = flags
+            .against
+            .iter()
+            .filter_map(|path| remote_name(path))
+            .collect();
         let mut fetched = FetchedCopies::default();
         if names.is_empty() {
             return Ok(fetched);

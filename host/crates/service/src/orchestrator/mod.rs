@@ -9,6 +9,7 @@
 mod backoff;
 mod binding_check;
 mod checkpoint_watch;
+mod copy_watch;
 mod current_policy;
 mod events;
 mod feeder;
@@ -43,6 +44,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 pub use checkpoint_watch::{CheckpointStatus, CheckpointWatch};
+pub use copy_watch::CopyWatch;
 pub use current_policy::{PolicyInForce, smoke_test};
 pub use events::{EventId, FollowStart, FollowerPosition, NewEntries, Position};
 pub use health::{Role, Trouble};

@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::CheckpointStatus;
+use super::{CheckpointStatus, CopyWatch};
 use numbers::{Counter, Gauge, Histogram, Text};
+use outcome::Cause;
 pub use service::ServiceNumbers;
 use store::{Backlog, State};
 
@@ -43,6 +44,7 @@ pub struct Metrics {
     /// The metrics of the service in front of this orchestrator.
     pub service: ServiceNumbers,
     checkpoint: Mutex<Option<CheckpointStatus>>,
+    copies: Arc<CopyWatch>,
     lost_lines: OnceLock<Arc<AtomicU64>>,
     pub(super) states: states::StateMetrics,
     /// By route; bounded by the number of routes.
@@ -89,6 +91,16 @@ impl Metrics {
         *locked(&self.checkpoint) = Some(status.clone());
     }
 
+    /// The state of the copies. Only a host that keeps copies has them.
+    pub(super) fn copies(&self) -> &Arc<CopyWatch> {
+        &self.copies
+    }
+
+    /// The number of outcomes that were committed.
+    pub(super) fn committed(&self) -> u64 {
+        self.committed.value()
+    }
+
     /// Includes the number of lines that the process's log has lost.
     pub fn watch_lost_lines(&self, lost: Arc<AtomicU64>) {
         // There is only one log.
@@ -125,6 +137,7 @@ impl Metrics {
         self.counters(&mut text);
         self.times(&mut text);
         self.gauges(&mut text);
+        self.copy_lags(&mut text);
         self.states.render(&mut text);
         self.service.render(&mut text);
         self.requests(&mut text);
@@ -285,6 +298,33 @@ impl Metrics {
                 "Entries that the last checkpoint covers.",
                 entries as f64,
             );
+        }
+    }
+
+    fn copy_lags(&self, text: &mut Text) {
+        let lags = self.copies.lags(self.committed());
+        if lags.is_empty() {
+            return;
+        }
+        let name = "chiffon_audit_copy_lag_entries";
+        let help = "Outcomes that this host has committed since the remote was last in step.";
+        text.metric(name, "gauge", help);
+        for (remote, lag) in &lags {
+            text.value(name, &format!("remote=\"{remote}\""), lag.entries);
+        }
+        let name = "chiffon_audit_copy_lag_seconds";
+        let help = "Time since the remote was last in step; 0 if nothing was committed since.";
+        text.metric(name, "gauge", help);
+        for (remote, lag) in &lags {
+            text.value(name, &format!("remote=\"{remote}\""), lag.seconds);
+        }
+        let name = "chiffon_audit_copy_failing";
+        let help = "1 if the last attempt to copy the trail to the remote failed, with the cause.";
+        text.metric(name, "gauge", help);
+        for (remote, lag) in &lags {
+            let cause = lag.failed.map_or("", Cause::as_str);
+            let labels = format!("remote=\"{remote}\",cause=\"{cause}\"");
+            text.value(name, &labels, u8::from(lag.failed.is_some()));
         }
     }
 
