@@ -15,6 +15,7 @@ pub use ::outcome;
 pub use ::policy;
 pub use ::recorder;
 pub use ::recorder::policies;
+pub use ::remotes;
 pub use ::reports;
 pub use ::service::orchestrator;
 pub use ::service::reconcile;

@@ -4,6 +4,7 @@ mod attributes;
 mod bonds;
 mod clones;
 mod commit;
+mod copies;
 mod demo;
 mod doctor;
 mod export;
@@ -121,6 +122,17 @@ impl Machine {
 
     fn git(&self, args: &[&str]) -> String {
         support::git(&self.path("repo"), args)
+    }
+
+    /// The commit that a name stands for in a repository.
+    fn rev(&self, repository: &str, name: &str) -> Option<String> {
+        let said = support::try_git(
+            &self.path(repository),
+            &["rev-parse", "--verify", "-q", name],
+        );
+        said.status
+            .success()
+            .then(|| String::from_utf8(said.stdout).unwrap().trim().to_owned())
     }
 }
 

@@ -4,7 +4,7 @@
 mod kinds;
 
 use super::{Machine, Ran, outcome};
-use crate::support::{git, try_git};
+use crate::support::git;
 
 /// A hub, and `seed`, which has pushed a trail with the task `one` to it.
 fn machine(init: &[&str], branch: &str) -> Machine {
@@ -53,16 +53,6 @@ impl Machine {
         let told = ran.json().into_iter();
         told.map(|entry| entry["task_id"].as_str().unwrap().to_owned())
             .collect()
-    }
-
-    fn rev(&self, repository: &str, name: &str) -> Option<String> {
-        let said = try_git(
-            &self.path(repository),
-            &["rev-parse", "--verify", "-q", name],
-        );
-        said.status
-            .success()
-            .then(|| String::from_utf8(said.stdout).unwrap().trim().to_owned())
     }
 }
 

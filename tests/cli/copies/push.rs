@@ -1,0 +1,248 @@
+//! `commit --push` and `ingest --push`: clones that are thrown away, many at once, and a remote that is away for a while.
+
+use std::process::Stdio;
+
+use super::{Machine, machine, outcome};
+use crate::support::git;
+
+#[test]
+fn an_answer_means_that_the_remote_has_the_commit() {
+    let machine = machine();
+    machine.sync("work", &[]);
+    machine.clone_hub(&["--depth=1"], "job");
+    let ran = machine.push("job", "two", &[]);
+    let receipt = ran.object();
+    assert_eq!(
+        (ran.exit, receipt["result"].as_str()),
+        (Some(0), Some("committed"))
+    );
+    assert_eq!(
+        receipt["commit"].as_str(),
+        machine.rev("hub.git", "audit").as_deref()
+    );
+    assert_eq!(machine.tasks_of_hub(), ["one", "two"]);
+    assert_eq!(
+        machine.push("job", "one", &[]).object()["result"],
+        "already-recorded"
+    );
+    let args = ["-C", "job", "commit", "--push", "origin", "-", "--json"];
+    let ran = machine.run_with_input(&args, outcome("two", "failed"));
+    assert_eq!(
+        (ran.exit, ran.object()["result"].as_str()),
+        (Some(5), Some("conflicting"))
+    );
+    // The clone shows what it has recorded, and people's branches stay where they are.
+    assert_eq!(machine.run(&["-C", "job", "show", "two"]).exit, Some(0));
+    assert_eq!(machine.rev("job", "main"), machine.rev("hub.git", "main"));
+    git(&machine.path("hub.git"), &["fsck", "--strict"]);
+    assert_eq!(machine.run(&["verify", "hub.git"]).exit, Some(0));
+}
+
+#[test]
+fn a_trail_that_a_clone_of_one_branch_does_not_show_is_continued() {
+    let machine = machine();
+    let work = machine.path("work");
+    git(
+        &work,
+        &["push", "-q", "origin", "audit:refs/heads/evidence"],
+    );
+    machine.clone_hub(&["--single-branch"], "job");
+    let ran = machine.push("job", "two", &[]);
+    assert_eq!(ran.object()["ref"], "refs/heads/evidence", "{ran:?}");
+    assert_eq!(machine.rev("hub.git", "audit"), None);
+}
+
+#[test]
+fn a_new_trail_begins_on_a_ref_that_no_person_works_on() {
+    let machine = machine();
+    machine.clone_hub(&[], "job");
+    let main = machine.rev("hub.git", "main");
+    let ran = machine.push("job", "first", &[]);
+    assert_eq!(ran.object()["ref"], "refs/heads/audit", "{ran:?}");
+    assert_eq!(machine.rev("hub.git", "main"), main);
+    let ran = machine.push("job", "second", &[]);
+    assert_eq!(ran.object()["result"], "committed", "{ran:?}");
+    assert_eq!(machine.tasks_of_hub(), ["first", "second"]);
+}
+
+#[test]
+fn twenty_runners_at_once_record_each_task_once() {
+    const RUNNERS: usize = 20;
+    let machine = machine();
+    machine.sync("work", &[]);
+    let running: Vec<_> = (0..RUNNERS)
+        .map(|number| {
+            let name = format!("job{number}");
+            machine.clone_hub(&["--depth=1"], &name);
+            // Each has a task that all report, and one that only it reports.
+            let lines = [
+                outcome("same", "completed"),
+                outcome(&format!("own{number}"), "completed"),
+            ];
+            let file = machine.write(&format!("{name}.ndjson"), lines.join("\n"));
+            let args = [
+                "-C",
+                &name,
+                "ingest",
+                "--push",
+                "origin",
+                "--json",
+                file.to_str().unwrap(),
+            ];
+            let mut command = machine.command(&args);
+            command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let mut recorded = (0, 0);
+    for child in running {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let tally: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        recorded.0 += tally["committed"].as_u64().unwrap();
+        recorded.1 += tally["already_recorded"].as_u64().unwrap();
+    }
+    assert_eq!(recorded, (RUNNERS as u64 + 1, RUNNERS as u64 - 1));
+    let mut tasks = machine.tasks_of_hub();
+    assert_eq!(tasks.len(), RUNNERS + 2);
+    tasks.sort();
+    tasks.dedup();
+    assert_eq!(tasks.len(), RUNNERS + 2);
+    assert_eq!(machine.run(&["verify", "hub.git"]).exit, Some(0));
+}
+
+#[test]
+fn entries_that_were_recorded_here_first_are_pushed_as_they_are() {
+    let machine = machine();
+    let one = machine.rev("work", "audit");
+    assert_eq!(
+        machine.push("work", "two", &[]).object()["result"],
+        "committed"
+    );
+    assert_eq!(machine.tasks_of_hub(), ["one", "two"]);
+    assert_eq!(machine.rev("hub.git", "audit~1"), one);
+    // The branch here follows.
+    assert_eq!(
+        machine.rev("work", "audit"),
+        machine.rev("hub.git", "audit")
+    );
+}
+
+#[test]
+fn a_remote_that_is_away_makes_an_outcome_unavailable_or_spooled() {
+    let machine = machine();
+    machine.sync("work", &[]);
+    machine.clone_hub(&[], "job");
+    std::fs::rename(machine.path("hub.git"), machine.path("away")).unwrap();
+    let ran = machine.push("job", "two", &[]);
+    let receipt = ran.object();
+    assert_eq!(ran.exit, Some(1), "{ran:?}");
+    assert_eq!(
+        (receipt["result"].as_str(), receipt["cause"].as_str()),
+        (Some("unavailable"), Some("unreachable"))
+    );
+    assert_eq!(receipt["retry"], true);
+    let spool = ["--spool", "spool"];
+    for task in ["two", "three"] {
+        let ran = machine.push("job", task, &spool);
+        assert_eq!(
+            (ran.exit, ran.object()["result"].as_str()),
+            (Some(0), Some("spooled")),
+            "{ran:?}"
+        );
+    }
+    std::fs::rename(machine.path("away"), machine.path("hub.git")).unwrap();
+    let ran = machine.push("job", "four", &spool);
+    assert_eq!(ran.object()["result"], "committed");
+    let mut tasks = machine.tasks_of_hub();
+    tasks.sort();
+    assert_eq!(tasks, ["four", "one", "three", "two"]);
+    assert_eq!(std::fs::read_dir(machine.path("spool")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_nobody_can_record_does_not_stay_in_the_spool_for_ever() {
+    let machine = machine();
+    machine.sync("work", &[]);
+    machine.clone_hub(&[], "job");
+    let lines = [outcome("one", "failed"), outcome("two", "completed")].join("\n");
+    machine.write(
+        "spool/a.push.ndjson",
+        format!("{lines}\n{{\"task_id\":\"torn"),
+    );
+    let ran = machine.push("job", "three", &["--spool", "spool"]);
+    assert_eq!(ran.object()["result"], "committed", "{ran:?}");
+    assert!(ran.err.contains("a.push.refused"), "{ran:?}");
+    assert_eq!(machine.tasks_of_hub(), ["one", "two", "three"]);
+    let refused = std::fs::read_to_string(machine.path("spool/a.push.refused")).unwrap();
+    assert!(
+        refused.contains("\"failed\"") && refused.ends_with("torn"),
+        "{refused}"
+    );
+    assert!(!machine.path("spool/a.push.ndjson").exists());
+}
+
+#[test]
+fn nothing_is_left_in_the_temporary_directory() {
+    let machine = machine();
+    machine.sync("work", &[]);
+    machine.clone_hub(&[], "job");
+    let temporary = machine.path("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    for args in [
+        &["-C", "job", "commit", "--push", "origin", "-"][..],
+        &[
+            "-C",
+            "job",
+            "verify",
+            "--against",
+            "remote:origin",
+            "--full",
+        ],
+        &["-C", "job", "sync", "origin"],
+    ] {
+        let mut command = machine.command(args);
+        command.env("TMPDIR", &temporary).stdin(Stdio::null());
+        command.output().unwrap();
+        assert_eq!(
+            std::fs::read_dir(&temporary).unwrap().count(),
+            0,
+            "{args:?}"
+        );
+    }
+}
+
+impl Machine {
+    /// The commits of a ref here.
+    fn count(&self, repository: &str, name: &str) -> usize {
+        git(&self.path(repository), &["rev-list", name])
+            .lines()
+            .count()
+    }
+}
+
+#[test]
+fn a_push_that_is_refused_acknowledges_nothing() {
+    let machine = machine();
+    machine.sync("work", &[]);
+    machine.clone_hub(&[], "job");
+    machine.hook("pre-receive", "echo the branch is protected >&2; exit 1");
+    let ran = machine.push("job", "two", &[]);
+    let receipt = ran.object();
+    assert_eq!(
+        (receipt["result"].as_str(), receipt["cause"].as_str()),
+        (Some("unavailable"), Some("rejected"))
+    );
+    assert!(
+        receipt["reason"]
+            .as_str()
+            .unwrap()
+            .contains("the branch is protected"),
+        "{receipt}"
+    );
+    assert_eq!(machine.count("job", "origin/audit"), 2);
+    assert_eq!(machine.tasks_of_hub(), ["one"]);
+}
