@@ -16,7 +16,7 @@ const MAX_OUTPUT: usize = 128 << 20;
 const KEPT_MESSAGES: usize = 16 << 10;
 
 /// How long output is still read after git has ended. A connection that ssh shares stays open, with git's pipes.
-const AFTER_END: Duration = Duration::from_millis(300);
+const AFTER_END: Duration = Duration::from_millis(30);
 
 /// Variables that would let git work on another repository than ours.
 const NOT_INHERITED: [&str; 15] = [

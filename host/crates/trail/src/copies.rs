@@ -13,9 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{IoContext, TrailError};
 use crate::place::state::StateDir;
-use crate::write::flush::Flusher;
-use crate::write::lock::WriterLock;
-use crate::{CHECKPOINTS_REF, POLICIES_REF, Placement, Trail, TrailInner};
+use crate::write::lock::{GitLock, WriterLock};
+use crate::{CHECKPOINTS_REF, POLICIES_REF, Trail, TrailInner, disk};
 
 /// The tips of refs, in hexadecimal, by the refs' full names.
 pub type RefTips = BTreeMap<String, String>;
@@ -172,7 +171,8 @@ impl Trail {
         Ok(tips)
     }
 
-    /// Remembers that the remote has these tips, and moves its remote-tracking refs there. Durable on return.
+    /// Remembers that the remote has these tips, and moves its remote-tracking refs there. After a power cut the former tips
+    /// may be remembered, and only commits that are here.
     ///
     /// The commits MUST be here, or in `packs`, a directory of packs that are copied here first.
     ///
@@ -220,12 +220,7 @@ impl TrailInner {
             if now.is_none() {
                 self.repository.check_name_free(&tracking)?;
             }
-            let flusher = Flusher {
-                reference: &tracking,
-                placement: Placement::Ref,
-                ..Flusher::of(self)
-            };
-            flusher.fast_forward(now, tip)?;
+            self.write_tracking_ref(&tracking, tip)?;
         }
         let path = self.state.confirmed_path();
         let mut file: ConfirmedFile = StateDir::read_toml(&path)?.unwrap_or_default();
@@ -241,7 +236,26 @@ impl TrailInner {
             url: url.to_owned(),
             tips: tips.clone(),
         });
-        self.state.replace_toml(self.disk.as_ref(), &path, &file)
+        let text =
+            toml::to_string(&file).map_err(|error| TrailError::Invalid(error.to_string()))?;
+        self.replace_synced(&path, text.as_bytes())
+    }
+
+    fn write_tracking_ref(&self, name: &str, tip: ObjectId) -> Result<(), TrailError> {
+        let path = self.repository.common_dir.join(name);
+        let lock = GitLock::acquire(self.disk.as_ref(), &self.state, &path, self.lock_wait)?;
+        let written = self.replace_synced(&path, format!("{tip}\n").as_bytes());
+        let released = lock.release();
+        written.and(released)
+    }
+
+    /// Replaces a file whose name need not be durable: after a power cut, the old file or the new one is there.
+    fn replace_synced(&self, path: &Path, contents: &[u8]) -> Result<(), TrailError> {
+        let disk = self.disk.as_ref();
+        let temporary = self.state.tmp_dir().join("confirmed");
+        disk::remove_if_present(disk, &temporary).doing("remove", &temporary)?;
+        disk::write_synced(disk, &temporary, contents).doing("write", &temporary)?;
+        disk.rename(&temporary, path).doing("replace", path)
     }
 
     /// Copies packs into the object database: each pack before its index, because git looks for the index.
@@ -264,6 +278,7 @@ impl TrailInner {
             if to.exists() {
                 continue;
             }
+            self.disk.sync_file(&from).doing("sync", &from)?;
             // The repository that wrote them may still read them there.
             if self.disk.link(&from, &to).is_ok() {
                 continue;
@@ -271,9 +286,10 @@ impl TrailInner {
             // The temporary directory may be on another file system.
             let beside = self.state.tmp_dir().join(name);
             fs::copy(&from, &beside).doing("write", &beside)?;
+            self.disk.sync_file(&beside).doing("sync", &beside)?;
             self.disk.rename(&beside, &to).doing("replace", &to)?;
         }
-        Ok(())
+        self.disk.sync_dir(&to).doing("sync", &to)
     }
 }
 

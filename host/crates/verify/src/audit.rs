@@ -120,7 +120,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
         context.findings.note(Rule::Hidden, note);
     }
     let shallow = repository.shallow()?;
-    hidden::find(&repository, &refs, &context.findings, &alternates, &shallow)?;
+    hidden::find(&repository, &refs, &context.findings, &alternates)?;
     let mut names = refs.aliases(reference.as_bytes());
     names.extend(passed);
     names.push(reference.as_bytes().to_vec());
@@ -181,6 +181,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
             walked
         }
     };
+    hidden::find_cuts(&context.findings, &shallow, &walked.chain);
     let audited = Audited {
         repository: &repository,
         reference: &reference,

@@ -12,6 +12,7 @@ use super::quote::quote;
 use super::refs::Refs;
 use super::repository::Repository;
 use super::walk::Context;
+use super::walk::chain::Chain;
 use super::{VerifyError, trails};
 
 pub(crate) use files::find_files;
@@ -26,7 +27,6 @@ pub(crate) fn find(
     refs: &Refs<'_>,
     findings: &Findings,
     alternates: &[String],
-    shallow: &HashSet<Id>,
 ) -> Result<(), VerifyError> {
     for what in &refs.odd {
         findings.broken_anywhere(Rule::Hidden, what.clone());
@@ -50,13 +50,6 @@ pub(crate) fn find(
             "the objects that are in {} (`objects/info/alternates`); `git repack -a -d` brings them here, then remove \
              that file",
             quote(alternate.as_bytes())
-        );
-        findings.not_shown(Rule::Hidden, None, what);
-    }
-    if let Some(commit) = shallow.iter().min() {
-        let number = shallow.len();
-        let what = format!(
-            "the history before {commit} ({number} in the file `shallow`); `git fetch --unshallow` fetches it"
         );
         findings.not_shown(Rule::Hidden, None, what);
     }
@@ -88,6 +81,29 @@ pub(crate) fn find(
         );
     }
     Ok(())
+}
+
+/// Finds where the file `shallow` cuts off the history that git shows. A cut in another branch, as in the clone of a CI job,
+/// does not change what git shows of the trail.
+pub(crate) fn find_cuts(findings: &Findings, shallow: &HashSet<Id>, chain: &Chain) {
+    let Some(commit) = shallow.iter().min() else {
+        return;
+    };
+    // History that was merged, or that an earlier audit has read, is not compared with the list.
+    let is_elsewhere = chain.merged.is_empty()
+        && chain.until.is_none()
+        && !chain.ids().any(|id| shallow.contains(&id));
+    let number = shallow.len();
+    if is_elsewhere {
+        let what = format!(
+            "this clone is shallow, but not in the trail's history: {number} in the file `shallow`"
+        );
+        return findings.note(Rule::Hidden, what);
+    }
+    let what = format!(
+        "the history before {commit} ({number} in the file `shallow`); `git fetch --unshallow` fetches it"
+    );
+    findings.not_shown(Rule::Hidden, None, what);
 }
 
 /// Checks the files of the packs: those that git cannot use or that mislead it, and those that are not git's.

@@ -4,6 +4,8 @@
 //! here moves until the remote has the commit. If another process was faster, all of it is thrown away and decided again on
 //! the new tip.
 
+use std::sync::Arc;
+
 use ::remotes::{Comparison, Limits, PushRepository, Relation, Remote, RemoteError};
 
 use crate::cli::Result;
@@ -11,6 +13,7 @@ use crate::cli::failure::{Failure, bail};
 use crate::cli::sync::copy::{Copy, pause};
 use crate::policy::Policy;
 use crate::recorder::{self, Answer, Pending, Recorder};
+use crate::trail::disk::TemporaryDisk;
 use crate::trail::{CHECKPOINTS_REF, OpenOptions, POLICIES_REF, RefTips, Trail, TrailError};
 
 /// How often outcomes are decided again because another process pushed first. Each time another process has recorded
@@ -136,6 +139,8 @@ impl PushRecorder {
         let options = OpenOptions {
             borrows_objects: true,
             merge_beside: false,
+            // What counts is what the remote has.
+            disk: Arc::new(TemporaryDisk),
             ..self.options.clone()
         };
         let trail = Trail::open(repository.path(), options)?;

@@ -7,9 +7,11 @@ mod counted;
 mod real;
 #[cfg(any(test, feature = "simulated"))]
 pub mod simulated;
+mod temporary;
 
 pub(super) use counted::Counted;
 pub use real::RealDisk;
+pub use temporary::TemporaryDisk;
 
 use std::io;
 use std::path::Path;

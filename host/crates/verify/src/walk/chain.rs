@@ -39,7 +39,7 @@ pub(crate) struct Chain {
     /// The commit where the walk was to end, if it was reached.
     pub(crate) until: Option<Id>,
     /// Second and further parents, with the commit that merges them.
-    pub(super) merged: Vec<(Id, Place)>,
+    pub(crate) merged: Vec<(Id, Place)>,
 }
 
 impl Chain {
