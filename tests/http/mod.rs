@@ -4,6 +4,7 @@ mod access;
 mod audits;
 mod beside;
 mod bounds;
+mod copies;
 mod doors;
 mod drain;
 mod events;

@@ -102,6 +102,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         &[
             "host/src/cli/demo/",
             "host/crates/policy/src/compile.rs",
+            "host/crates/remotes/src/git.rs",
             "host/crates/trail/src/signing/openpgp.rs",
             "host/crates/verify/src/signature/openpgp.rs",
         ],

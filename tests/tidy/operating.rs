@@ -68,10 +68,13 @@ fn every_metric_that_rules_runbook_and_dashboard_name_is_there() {
             there.extend(["bucket", "sum", "count"].map(|part| format!("{name}_{part}")));
         }
     }
-    // These need what this host lacks: a key for checkpoints, a server with a pool.
+    // These need what this host lacks: a key for checkpoints, remotes, a server with a pool.
     for (name, file) in [
         ("chiffon_audit_checkpoint_age_seconds", "mod.rs"),
         ("chiffon_audit_checkpoint_failing", "mod.rs"),
+        ("chiffon_audit_copy_failing", "mod.rs"),
+        ("chiffon_audit_copy_lag_entries", "mod.rs"),
+        ("chiffon_audit_copy_lag_seconds", "mod.rs"),
         ("chiffon_audit_store_connections", "states.rs"),
         ("chiffon_audit_store_connections_waited_for", "states.rs"),
     ] {

@@ -257,8 +257,15 @@ fn a_long_list_of_shallow_commits_costs_no_search_for_each() {
     let lines: String = (0..400_000)
         .map(|number| format!("{number:040x}\n"))
         .collect();
+    // None of them is in the trail's history.
     std::fs::write(forge.git_dir().join("shallow"), &lines).unwrap();
-    let report = forge.not_shown("hidden", "400000 in the file `shallow`");
+    let report = forge.holds();
+    let hidden = report.claims.iter().find(|claim| claim.id == "hidden");
+    let notes = hidden.unwrap().notes.join("\n");
+    assert!(notes.contains("400000 in the file `shallow`"), "{notes}");
+    let lines = lines + &forge.git(&["rev-parse", "audit"]);
+    std::fs::write(forge.git_dir().join("shallow"), &lines).unwrap();
+    let report = forge.not_shown("hidden", "400001 in the file `shallow`");
     assert_eq!(report.entries, 23);
     for bad in [
         "x\n",

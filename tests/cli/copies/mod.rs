@@ -1,6 +1,7 @@
 //! Copies of a trail at git remotes: `sync`, `commit --push`, `ingest --push` and `verify --against remote:NAME`.
 
 mod checked;
+mod ci;
 mod hostile;
 mod push;
 mod sync;

@@ -1,5 +1,7 @@
 //! A ref here and at the remote: equal, one ahead of the other, or neither.
 
+use std::collections::BTreeMap;
+
 use crate::error::RemoteError;
 use crate::tips::{Tips, is_id};
 use crate::{PushRepository, Remote};
@@ -77,10 +79,20 @@ impl PushRepository {
         known: &Tips,
     ) -> Result<Vec<Comparison>, RemoteError> {
         let tips = self.remote_tips(remote, refs)?;
+        let mut apart = BTreeMap::new();
         let mut unknown = Vec::new();
-        for (name, tip) in &tips {
-            if local.get(name) != Some(tip) && !self.has_commit(remote, tip)? {
-                unknown.push(name.as_str());
+        for (name, there) in &tips {
+            match local.get(name) {
+                Some(here) if here == there => {}
+                // Fails if the remote's commit is not here.
+                Some(here) => match self.count_apart(remote, here, there) {
+                    Ok(counts) => {
+                        apart.insert(name.as_str(), counts);
+                    }
+                    Err(_) => unknown.push(name.as_str()),
+                },
+                None if self.has_commit(remote, there)? => {}
+                None => unknown.push(name.as_str()),
             }
         }
         if !unknown.is_empty() {
@@ -99,7 +111,13 @@ impl PushRepository {
                     local: here.cloned(),
                     remote: there.cloned(),
                     known: known.cloned(),
-                    relation: self.relation(remote, here, there, known)?,
+                    relation: self.relation(
+                        remote,
+                        here,
+                        there,
+                        known,
+                        apart.get(*name).copied(),
+                    )?,
                 })
             })
             .collect()
@@ -111,6 +129,7 @@ impl PushRepository {
         here: Option<&String>,
         there: Option<&String>,
         known: Option<&String>,
+        apart: Option<(u64, u64)>,
     ) -> Result<Relation, RemoteError> {
         if let Some(known) = known {
             let is_kept = match there {
@@ -130,12 +149,14 @@ impl PushRepository {
             (Some(here), None) => Relation::RemoteLacks(self.count(remote, here)?),
             (None, Some(there)) => Relation::RemoteAhead(self.count(remote, there)?),
             (Some(here), Some(there)) if here == there => Relation::InStep,
-            (Some(here), Some(there)) => match self.count_apart(remote, here, there)? {
-                (here, 0) => Relation::RemoteBehind(here),
-                (0, there) => Relation::RemoteAhead(there),
-                _ if !self.have_common(remote, here, there)? => Relation::Unrelated,
-                (here, there) => Relation::Diverged(here, there),
-            },
+            (Some(here), Some(there)) => {
+                match apart.map_or_else(|| self.count_apart(remote, here, there), Ok)? {
+                    (here, 0) => Relation::RemoteBehind(here),
+                    (0, there) => Relation::RemoteAhead(there),
+                    _ if !self.have_common(remote, here, there)? => Relation::Unrelated,
+                    (here, there) => Relation::Diverged(here, there),
+                }
+            }
         })
     }
 

@@ -90,9 +90,8 @@ pub(crate) fn find_cuts(findings: &Findings, shallow: &HashSet<Id>, chain: &Chai
         return;
     };
     // History that was merged, or that an earlier audit has read, is not compared with the list.
-    let is_elsewhere = chain.merged.is_empty()
-        && chain.until.is_none()
-        && !chain.ids().any(|id| shallow.contains(&id));
+    let is_elsewhere =
+        !chain.has_merges && chain.until.is_none() && !chain.ids().any(|id| shallow.contains(&id));
     let number = shallow.len();
     if is_elsewhere {
         let what = format!(

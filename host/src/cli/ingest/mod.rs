@@ -2,6 +2,7 @@
 //!
 //! Owns the window of outcomes in flight. Every line gets an answer, in the order of the lines.
 
+mod at_remote;
 mod documents;
 mod lines;
 mod report;
@@ -21,15 +22,16 @@ use super::exit::{Exit, UsageError, cannot_read};
 use super::intake::IntakeFlags;
 use super::output::{Output, warn};
 use super::progress::Progress;
-use super::push::{PushFlags, RemoteRecorder};
+use super::push::PushFlags;
 use super::receipt::{Changes, reason};
 use super::session::{RecordFlags, Session};
 use super::text;
 use crate::cli::Result;
 use crate::outcome::{TaskOutcome, Violation, counted};
 use crate::policy::Allocation;
-use crate::recorder::{Answer, AnswerKind, Pending, Recorder};
+use crate::recorder::{Answer, AnswerKind, Pending};
 use crate::trail::Trail;
+use at_remote::LineRecorder;
 use lines::{Event, Reading, Record, Source};
 use report::{IngestReport, LineOrigin};
 use stop::{Signal, Stop};
@@ -167,22 +169,6 @@ fn size(sources: &[Source]) -> Option<u64> {
             .map(|metadata| metadata.len()),
     };
     sources.iter().map(size).sum()
-}
-
-/// What records the lines.
-enum LineRecorder {
-    Here(Recorder),
-    AtRemote(Box<RemoteRecorder>),
-}
-
-impl LineRecorder {
-    /// The trail, if it is here.
-    fn trail(&self) -> Option<&Trail> {
-        match self {
-            LineRecorder::Here(recorder) => Some(recorder.trail()),
-            LineRecorder::AtRemote(_) => None,
-        }
-    }
 }
 
 /// An ingest in progress.
@@ -393,39 +379,6 @@ impl Ingest<'_> {
                 break;
             }
             self.settle_first()?;
-        }
-        Ok(())
-    }
-
-    /// Records all lines that are held, with one push.
-    fn record_held(&mut self) -> Result<()> {
-        let LineRecorder::AtRemote(recorder) = &mut self.recorder else {
-            return Ok(());
-        };
-        let mut documents = Vec::new();
-        let mut held = Vec::new();
-        for line in &mut self.window {
-            if let PendingAnswer::Held(document) = &mut line.answer {
-                documents.push(std::mem::take(document));
-                held.push(&mut line.answer);
-            }
-        }
-        let output = &mut *self.output;
-        let mut say = |text: String| output.note(format_args!("{}", text::Line(&text)));
-        let recorded = recorder.record(&documents, &mut say)?;
-        if let (Some(directory), Some(first)) = (&recorded.spooled, recorded.answers.first())
-            && recorded.is_first_failure
-        {
-            let (directory, why) = (directory.display(), reason(first).unwrap_or_default());
-            say(format!(
-                "outcomes are kept in {directory} until the remote can be reached: {why}"
-            ));
-        }
-        for (place, answer) in held.into_iter().zip(recorded.answers) {
-            *place = match recorded.spooled {
-                Some(_) => PendingAnswer::Spooled(answer),
-                None => PendingAnswer::Ready(answer),
-            };
         }
         Ok(())
     }

@@ -38,8 +38,8 @@ pub fn prepare_copies(settings: &Settings, trail: &Trail) -> Result<Option<SyncJ
     let remotes = remote::all(settings)?;
     if remotes.is_empty() {
         return Err(UsageError(
-            "copies are to be kept every so often, but no remote is configured: a table [remotes.NAME] in your settings adds \
-             one"
+            "sync.every says how often the trail is copied, and no remote is configured: a table [remotes.NAME] in your settings \
+             adds one"
             .into(),
         )
         .into());

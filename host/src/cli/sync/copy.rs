@@ -2,7 +2,7 @@
 //!
 //! Used by `sync` and by `serve`. Decides what a comparison means for the trail; the git program is behind `remotes`.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ::remotes::{
     Comparison, Limits, ObjectSource, PushRepository, Relation, Remote, RemoteError, Tips,
@@ -202,7 +202,6 @@ impl Copy<'_> {
 /// A pause before another try, of random length so that several processes do not meet again.
 pub fn pause(race: u32) -> Duration {
     let longest = PAUSE * 2_u32.pow(race.min(6));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let random = now.map_or(0, |now| now.subsec_nanos()) % 1000;
-    longest.mul_f64(0.5 + f64::from(random) / 2000.0)
+    let random = uuid::Uuid::new_v4().as_bytes()[0];
+    longest.mul_f64(0.5 + f64::from(random) / 512.0)
 }

@@ -39,7 +39,9 @@ pub(crate) struct Chain {
     /// The commit where the walk was to end, if it was reached.
     pub(crate) until: Option<Id>,
     /// Second and further parents, with the commit that merges them.
-    pub(crate) merged: Vec<(Id, Place)>,
+    pub(super) merged: Vec<(Id, Place)>,
+    /// Whether a commit has merged other history.
+    pub(crate) has_merges: bool,
 }
 
 impl Chain {
@@ -211,6 +213,7 @@ impl<'a> ChainReader<'a> {
         self.order.follow(context, place, &commit, role);
         let tree = commit.tree;
         self.next = commit.parents.first().copied();
+        chain.has_merges |= commit.parents.len() > 1;
         let merged = commit.parents.iter().skip(1);
         chain.merged.extend(merged.map(|parent| (*parent, place)));
         if self.how.shallow.contains(&id)
