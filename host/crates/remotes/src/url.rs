@@ -129,12 +129,12 @@ mod tests {
             ("git@host:a/b.git", "git@host:a/b.git"),
             ("https://host/@/a", "https://host/@/a"),
         ] {
-            let url = parse(text).unwrap();
+            let url = parse(text).expect("an address");
             assert_eq!(url.to_string(), shown);
             assert_eq!(format!("{url:?}"), shown);
             assert_eq!(url.as_git_takes_it(), text);
         }
-        let url = parse("https://me:s3cret@host/a.git").unwrap();
+        let url = parse("https://me:s3cret@host/a.git").expect("an address");
         let said = "fatal: unable to access 'https://me:s3cret@host/a.git/': s3cret is wrong";
         assert_eq!(
             url.redact(said),
@@ -171,7 +171,7 @@ mod tests {
             ("file:///srv/copy.git", "file:///srv/copy.git"),
             ("host:copy.git", "host:copy.git"),
         ] {
-            assert_eq!(parse(text).unwrap().as_git_takes_it(), path);
+            assert_eq!(parse(text).expect("an address").as_git_takes_it(), path);
         }
     }
 }
