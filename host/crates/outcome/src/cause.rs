@@ -69,6 +69,12 @@ causes! {
     Behind = "behind",
     /// The task has an entry at a remote whose trail has diverged from this one.
     Elsewhere = "elsewhere",
+    /// The trail has ended, and another one continues it.
+    Ended = "ended",
+    /// The trail continues another one, and its first entry is not recorded yet.
+    NotBegun = "not-begun",
+    /// The trail that this one continues cannot be asked whether it has the task.
+    Predecessor = "predecessor",
     /// Refs hold diverged trails, and nothing says which is the repository's.
     SeveralTrails = "several-trails",
     /// The trail's last commit is later than this machine's clock.

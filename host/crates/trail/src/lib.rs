@@ -8,6 +8,7 @@
 
 mod caches;
 mod checkpoints;
+mod continuation;
 pub mod disk;
 mod error;
 mod message;
@@ -34,6 +35,8 @@ use gix::objs::Kind;
 
 pub use caches::leaves::{EntryTree, TreeHash, root_from_proof};
 pub use checkpoints::CHECKPOINTS_REF;
+pub use continuation::known::KnownTrail;
+pub use continuation::predecessors::{Earlier, EarlierEntry};
 pub use error::TrailError;
 pub use message::{FORMAT_VERSIONS, Provenance};
 pub use place::git_config::GitEnvironment;
@@ -80,6 +83,8 @@ pub struct NewEntry<'a> {
     pub provenance: &'a Provenance,
     /// The entry's time.
     pub time: Timestamp,
+    /// Whether [`Trail::find_earlier`] has found that no trail before this one has the task.
+    pub predecessors_asked: bool,
 }
 
 /// An open trail. Cheap to clone; all clones are the same trail. Dropping the last clone waits until the queued entries
@@ -120,6 +125,7 @@ struct TrailInner {
     large: u64,
     moved: read::ref_moves::RefMoves,
     remotes: setup::remote_trails::RemoteWatch,
+    predecessors: continuation::predecessors::Predecessors,
     /// Whether the trail was opened by the name of a ref, and can only be read.
     is_for_reading: bool,
     committing: OnceLock<CommitterOptions>,
@@ -257,6 +263,7 @@ impl Trail {
             subject: append.subject,
             message,
             microseconds: append.time.microseconds(),
+            predecessors_asked: append.predecessors_asked,
             directory: None,
             ticket: ticket.clone(),
         };

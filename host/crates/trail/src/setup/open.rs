@@ -9,6 +9,7 @@ use gix::ObjectId;
 
 use crate::caches::catalogue;
 use crate::caches::leaves;
+use crate::continuation::predecessors::Predecessors;
 use crate::disk::{Counted, Disk, RealDisk};
 use crate::error::TrailError;
 use crate::place::git_config::GitEnvironment;
@@ -246,6 +247,7 @@ impl Trail {
             large: options.large_pack.min(packs::LARGE),
             moved: ref_moves::RefMoves::default(),
             remotes,
+            predecessors: Predecessors::default(),
             is_for_reading,
             committing: OnceLock::new(),
             own_ref_reason,

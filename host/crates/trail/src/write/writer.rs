@@ -98,7 +98,7 @@ impl Writer<'_> {
             let asked = shared.queue.refreshes();
             self.refresh()?;
             shared.queue.settle_refreshes(asked);
-            let mut chain = Chain::of(&shared.view());
+            let mut chain = Chain::of(shared)?;
             loop {
                 let group = self.sequence_group(lock, &mut chain).map(Box::new);
                 let was_idle = group.is_none();
