@@ -28,11 +28,12 @@ pub(super) fn claim(segments: &[Segment], missing: &[String]) -> Claim {
     findings.not_shown.extend(missing.iter().cloned());
     find_copies(segments, &mut findings);
     find_rivals(segments, &mut findings);
-    find_unlinked(segments, missing, &mut findings);
     for segment in segments {
         check_begin(segment, segments, &mut findings);
         check_end(segment, segments, &mut findings);
     }
+    // Last: the others say more.
+    find_unlinked(segments, missing, &mut findings);
     let count = findings.broken.len() as u64;
     let verdict = match (
         findings.broken.into_iter().next(),
