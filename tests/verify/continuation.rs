@@ -44,7 +44,7 @@ fn record_end(forge: &mut Forge, successor: &str) -> String {
     record_with(forge, "chiffon-audit.end", &metadata)
 }
 
-/// What the first entry of a successor says of this trail.
+/// What the first entry of a successor says about this trail.
 struct Said {
     origin: String,
     size: u64,

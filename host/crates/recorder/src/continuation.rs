@@ -39,7 +39,7 @@ pub enum ContinuationError {
     /// The trail has ended, and another trail is its successor.
     #[error("the trail has ended already, and its successor is {successor}")]
     OtherSuccessor {
-        /// The uuid of the successor, or what is said instead.
+        /// The uuid of the successor, or the reason why it is not known.
         successor: String,
     },
     /// The trail before has not ended yet.

@@ -22,9 +22,9 @@ use outcome::clock::{Clock, Timestamp};
 use outcome::continuation::is_reserved;
 use outcome::{self, Cause, Reporter, TaskId, TaskOutcome, Violation};
 use policy::{self, Call, LogLine, Policy, PolicySettings, Recording, Trial, Verdict};
-use trail::{DecidedBy, Earlier, NewEntry, Provenance, Snapshot, Ticket, Trail, TrailError};
+use trail::{Earlier, NewEntry, Provenance, Snapshot, Ticket, Trail, TrailError};
 
-use former::{FormerPolicies, Opinion, Redelivery};
+use former::FormerPolicies;
 
 pub use answer::{Answer, AnswerKind};
 pub use delivery::{Delivery, Report};
@@ -375,56 +375,6 @@ impl Recorder {
             inner.kept.store(true, Ordering::Release);
         }
         Ok(())
-    }
-}
-
-impl Recorder {
-    fn decided_by(&self) -> DecidedBy {
-        let Provenance {
-            policy, settings, ..
-        } = &self.inner.provenance;
-        DecidedBy {
-            policy: policy.clone(),
-            settings: settings.clone(),
-        }
-    }
-
-    /// Asks the policy that decided the entry before an outcome counts as another one.
-    fn reconsider(
-        &self,
-        outcome: &TaskOutcome,
-        trail: &Trail,
-        entry: Option<&Arc<[u8]>>,
-        answer: &mut Answer,
-    ) {
-        let inner = &*self.inner;
-        let (Some(entry), Some(commit)) = (entry, &answer.commit) else {
-            return;
-        };
-        let now = inner.trail.recording_time(inner.options.clock.now());
-        let Ok(now) = now else { return };
-        let redelivery = Redelivery {
-            trail,
-            engine: inner.policy.engine(),
-            outcome,
-            entry,
-            commit,
-            now,
-        };
-        match inner.former.ask(&redelivery, &self.decided_by()) {
-            Opinion::Different => {}
-            Opinion::Same => {
-                answer.result = AnswerKind::AlreadyRecorded;
-                answer.cause = None;
-                answer.reason = None;
-            }
-            Opinion::NotAsked(why) => {
-                if let Some(reason) = &mut answer.reason {
-                    reason.push_str("; ");
-                    reason.push_str(&why);
-                }
-            }
-        }
     }
 }
 

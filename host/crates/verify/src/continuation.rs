@@ -29,7 +29,7 @@ pub(crate) struct End {
 pub(crate) struct Begin {
     pub(crate) depth: Depth,
     pub(crate) id: Id,
-    /// What it says of the trail before; `None` if the entry is malformed.
+    /// What it says about the trail before; `None` if the entry is malformed.
     pub(crate) before: Option<Before>,
 }
 

@@ -25,7 +25,7 @@ use crate::verify;
 /// Exit codes: 0 it has begun; 1 could not, or the trail before has not ended yet; 2 usage.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The trail before: its directory, or its origin if its repository lies beside this one
+    /// The trail before: its directory, or its origin if its repository is beside this one
     #[arg(long, value_name = "DIR|ORIGIN")]
     after: String,
     #[command(flatten)]

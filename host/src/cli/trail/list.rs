@@ -19,7 +19,7 @@ use crate::trail::{KnownTrail, Trail};
 /// List the trails that continue each other
 ///
 /// Begins with the oldest. What is known is in a file of the git directory, which only remembers: it is compared with
-/// the entries, and made anew from them if it is missing or damaged. A trail that is not where it was is looked for
+/// the entries, and made again from them if it is missing or damaged. A trail that is not where it was is looked for
 /// beside this repository.
 #[derive(clap::Args, Debug)]
 pub struct Args {}
@@ -59,7 +59,7 @@ pub fn run(_: &Args, session: &mut Session) -> Result<Exit> {
     let (known, was_damaged) = trail.known_trails();
     if was_damaged {
         session.output.note(format_args!(
-            "note: the list of known trails was damaged, and is made anew from the entries"
+            "note: the list of known trails was damaged, and is made again from the entries"
         ));
     }
     let search = Search {

@@ -100,7 +100,7 @@ pub fn prepare(
         .as_ref()
         .is_some_and(|trail| trail.common_dir() == before.common_dir())
     {
-        let message = "a trail cannot continue itself: the successor needs a repository of its own";
+        let message = "a trail cannot continue itself: the successor needs a separate repository";
         return Err(UsageError(message.into()).into());
     }
     let has_trail = existing.is_some_and(|trail| trail.has_begun().unwrap_or(false));

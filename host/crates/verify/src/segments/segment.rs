@@ -91,7 +91,7 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// The same, with what the report says of it.
+    /// The same, with what the report says about it.
     pub(super) fn named(self, report: &Report) -> Segment {
         Segment {
             id: report.trail_id.clone().or(self.id),
