@@ -6,6 +6,7 @@ mod beside;
 mod bounds;
 mod doors;
 mod drain;
+mod ended;
 mod events;
 mod faults;
 mod heads;

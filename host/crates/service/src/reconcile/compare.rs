@@ -173,14 +173,14 @@ fn check_difference(
 
 fn check_missing(layers: &Layers, row: Entry, report: &mut Report) -> Result<(), ReconcileError> {
     // It may have been recorded since the trail was read.
-    if in_trail(layers, &row.task_id)?.is_none() && !in_earlier(layers, &row.task_id)? {
+    if in_trail(layers, &row.task_id)?.is_some() {
+        report.entries += 1;
+    } else if !in_earlier(layers, &row.task_id)? {
         report.without_entry.push(EntryLocation {
             task_id: row.task_id,
             commit: row.commit,
             path: row.path,
         });
-    } else {
-        report.entries += 1;
     }
     Ok(())
 }

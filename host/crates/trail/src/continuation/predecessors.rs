@@ -90,6 +90,12 @@ impl EndedTrail {
         };
         let trail = Trail::open(place, options)?;
         let repository = &trail.shared().repository;
+        // Most repositories beside the successor are others, and a read would wait for an object that is missing.
+        if !repository.has(Kind::Commit, &tip) {
+            return Err(TrailError::Invalid(format!(
+                "it does not have the commit {tip}, which ends that trail"
+            )));
+        }
         let root = View::load_root(repository, Some(tip))?;
         let named = super::end_in(&root, repository)?.flatten();
         if named.is_none() || successor.is_some_and(|own| named.as_deref() != Some(own)) {
@@ -241,10 +247,10 @@ impl Trail {
         let Some(described) = super::predecessor_in(&root, &shared.repository)? else {
             return Ok(None);
         };
-        // The end names this trail's uuid. A copy that is read by the name of a ref has the same one.
-        let own = self.name()?.and_then(|name| name.uuid);
+        // That the end names this trail was checked before the first entry was recorded, which names the end by its
+        // commit. To look for the own uuid again would read the whole history.
         let places = places(&described.origin, &[shared]);
-        let before = EndedTrail::open(&described, own.as_deref(), &places, &shared.environment)?;
+        let before = EndedTrail::open(&described, None, &places, &shared.environment)?;
         Ok(Some(opened.insert(Arc::new(before)).clone()))
     }
 }
