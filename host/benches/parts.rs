@@ -188,6 +188,7 @@ fn append(criterion: &mut Criterion) {
                         let mut last = None;
                         for (task_id, entry, subject) in entries {
                             let append = NewEntry {
+                                predecessors_asked: false,
                                 task_id: &task_id,
                                 entry,
                                 subject,

@@ -22,6 +22,7 @@ mod refusals;
 mod releases;
 mod report;
 mod settings;
+mod trails;
 mod usage;
 mod verify;
 mod witness;

@@ -7,6 +7,7 @@ mod bounds;
 mod copies;
 mod doors;
 mod drain;
+mod ended;
 mod events;
 mod faults;
 mod heads;

@@ -142,6 +142,7 @@ pub fn entry(id: &str, time: Timestamp) -> Vec<u8> {
 /// Appends an entry without a policy.
 pub fn append(trail: &Trail, id: &str, time: Timestamp) -> Result<Ticket, TrailError> {
     trail.append(NewEntry {
+        predecessors_asked: false,
         task_id: &task(id),
         entry: entry(id, time),
         subject: format!("audit: task {id} completed at {}", time.to_rfc3339()),

@@ -3,6 +3,8 @@
 mod adopting;
 mod caches;
 mod configuration;
+mod continuation;
+mod continuation_crash;
 mod crash;
 mod crash_template;
 mod damaged;

@@ -14,14 +14,14 @@ use crate::policy::{NOW, builtin, engine};
 
 /// A clock that a test sets.
 #[derive(Clone)]
-struct Hands(Arc<AtomicI64>);
+pub(super) struct Hands(Arc<AtomicI64>);
 
 impl Hands {
-    fn at_now() -> Hands {
+    pub(super) fn at_now() -> Hands {
         Hands(Arc::new(AtomicI64::new(NOW.microseconds())))
     }
 
-    fn turn(&self, seconds: i64) {
+    pub(super) fn turn(&self, seconds: i64) {
         self.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }
 }
@@ -32,7 +32,7 @@ impl Clock for Hands {
     }
 }
 
-fn recorder(trail: Trail, policy: &Policy, clock: &Hands) -> Recorder {
+pub(super) fn recorder(trail: Trail, policy: &Policy, clock: &Hands) -> Recorder {
     let options = Options {
         clock: Arc::new(clock.clone()),
         limits: outcome::Limits::default(),
@@ -43,11 +43,11 @@ fn recorder(trail: Trail, policy: &Policy, clock: &Hands) -> Recorder {
     Recorder::new(trail, policy.clone(), options)
 }
 
-fn document(id: &str, status: &str, more: &str) -> Vec<u8> {
+pub(super) fn document(id: &str, status: &str, more: &str) -> Vec<u8> {
     format!("{{\"task_id\":\"{id}\",\"status\":\"{status}\"{more}}}").into_bytes()
 }
 
-fn completed(id: &str) -> Vec<u8> {
+pub(super) fn completed(id: &str) -> Vec<u8> {
     document(id, "completed", "")
 }
 

@@ -48,6 +48,7 @@ fn append(trail: &Trail, id: &str, seconds: i64) -> Ticket {
         reporter: None,
     };
     let ticket = trail.append(NewEntry {
+        predecessors_asked: false,
         task_id: &id,
         entry: entry(id.as_str(), time),
         subject: format!("audit: task {id} completed"),

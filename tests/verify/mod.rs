@@ -4,6 +4,7 @@ mod against;
 mod attacks;
 mod checkpoints;
 mod choice;
+mod continuation;
 mod forge;
 mod fuzzed;
 mod generated;

@@ -124,6 +124,7 @@ pub fn record_with_policy(trail: &Trail, id: &str, seconds: i64, digit: char) {
         reporter: None,
     };
     let ticket = trail.append(NewEntry {
+        predecessors_asked: false,
         task_id: &id,
         entry: entry(id.as_str(), time),
         subject: format!("audit: task {id} completed"),

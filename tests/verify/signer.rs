@@ -221,6 +221,7 @@ fn an_entry_dated_before_a_checkpoint_that_it_came_after_is_named_by_its_own_tim
         reporter: None,
     };
     let ticket = place.trail.append(chiffon_audit_cli::trail::NewEntry {
+        predecessors_asked: false,
         task_id: &id,
         entry: entry("b", at(1_200_000_000)),
         subject: "audit: task b completed".into(),

@@ -8,8 +8,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use super::output::{HEADING, STRONG};
 use super::{
     checkpoint, commit, completions, ddl, demo, doctor, export, hook, ingest, init, log, man, map,
-    policy, prove, ready, reconcile, report, serve, show, submissions, sync, verify, version,
-    witness,
+    policy, prove, ready, reconcile, report, serve, show, submissions, sync, trail, verify,
+    version, witness,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -84,6 +84,7 @@ pub enum Command {
     Prove(prove::Args),
     Witness(witness::Args),
     Reconcile(reconcile::Args),
+    Trail(trail::Args),
     Hook(hook::Args),
     Map(map::Args),
     Policy(policy::Args),
@@ -95,7 +96,7 @@ pub enum Command {
 
 /// The help's groups. The help would omit a command without a group; a test checks that none is missing.
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
-    ("Start", &["demo", "init", "doctor"]),
+    ("Start", &["demo", "init", "trail", "doctor"]),
     ("Record", &["commit", "ingest", "serve", "ready"]),
     ("Copy", &["sync"]),
     ("Read", &["show", "log", "submissions", "report", "export"]),

@@ -15,6 +15,7 @@ use crate::outcome::Cause;
 use crate::policies::PoliciesError;
 use crate::policy::{CompileError, LoadError, RecordingError};
 use crate::reconcile::ReconcileError;
+use crate::recorder::continuation::ContinuationError;
 use crate::reports::LayoutError;
 use crate::store::StoreError;
 use crate::trail::TrailError;
@@ -142,6 +143,19 @@ impl From<PoliciesError> for Failure {
         match error {
             PoliciesError::Trail(error) => error.into(),
             PoliciesError::Load(error) => error.into(),
+            error => Failure::from_error(Exit::CouldNot, error),
+        }
+    }
+}
+
+impl From<ContinuationError> for Failure {
+    fn from(error: ContinuationError) -> Failure {
+        match error {
+            ContinuationError::Trail(error) => error.into(),
+            ContinuationError::Load(error) => error.into(),
+            error @ (ContinuationError::NotEmpty | ContinuationError::NotFound { .. }) => {
+                Failure::from_error(Exit::Usage, error)
+            }
             error => Failure::from_error(Exit::CouldNot, error),
         }
     }

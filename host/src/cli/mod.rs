@@ -40,6 +40,7 @@ mod submissions;
 mod sync;
 mod text;
 mod time;
+mod trail;
 mod verify;
 mod version;
 mod witness;
@@ -118,7 +119,11 @@ fn check_directory(command: &Command, session: &Session, is_gone: bool) -> Resul
     }
     // Searching upwards from a missing directory would find nothing, or the wrong repository. `init` creates the
     // directory, and `hook` keeps what it read.
-    if !matches!(command, Command::Init(_) | Command::Hook(_)) && !session.directory.exists() {
+    if !matches!(
+        command,
+        Command::Init(_) | Command::Hook(_) | Command::Trail(_)
+    ) && !session.directory.exists()
+    {
         let directory = session.directory.display().to_string();
         let error = format!("{}: no such file or directory", text::Line(&directory));
         return Err(UsageError(error).into());
@@ -146,6 +151,7 @@ fn dispatch(command: Command, session: &mut Session) -> Result<Exit> {
         Command::Prove(args) => prove::run(&args, session),
         Command::Witness(args) => witness::run(&args, session),
         Command::Reconcile(args) => reconcile::run(&args, session),
+        Command::Trail(args) => trail::run(&args, session),
         Command::Hook(args) => hook::run(&args, session),
         Command::Map(args) => map::run(&args, session),
         Command::Policy(args) => policy::run(&args, session),

@@ -12,9 +12,10 @@ use super::session::Session;
 use super::text::Line;
 use crate::checkpoint::{self, Proof, Target};
 use crate::cli::Result;
-use crate::cli::failure::Context as _;
+use crate::cli::failure::{Context as _, failure};
 use crate::config::{CheckpointSettings, Settings};
 use crate::outcome::TaskId;
+use crate::trail::Earlier;
 
 /// Prove one entry, in a file that needs no repository
 ///
@@ -87,6 +88,15 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         return Err(UsageError(message.into()).into());
     }
     let trail = session.trail(&settings)?;
+    if trail.locate(&task)?.is_none()
+        && let Earlier::Entry(earlier) = trail.find_earlier(&task)?
+    {
+        return Err(failure!(
+            "the entry of {task} is in {}, which this trail continues: `-C {}` proves it there",
+            Line(&earlier.origin),
+            Line(&earlier.trail.directory().display().to_string())
+        ));
+    }
     let kept = settings.checkpoint.to.as_deref();
     let kept = kept
         .filter(|path| args.key.is_none() && args.format == Form::Proof && *path != Path::new("-"));

@@ -16,7 +16,7 @@ use crate::cli::Result;
 use crate::cli::failure::failure;
 use crate::config::Settings;
 use crate::outcome::{Reporter, TaskId, json};
-use crate::trail::{RecordedEntry, Trail};
+use crate::trail::{Earlier, RecordedEntry, Trail};
 
 /// Print an entry with its commit
 #[derive(clap::Args, Debug)]
@@ -48,6 +48,9 @@ struct EntryOutput<'a> {
     commit: Option<&'a str>,
     /// The tip has different bytes than the commit added. The bytes shown are the commit's.
     altered: bool,
+    /// The origin of the trail that has the entry, if that is one that this trail continues.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trail: Option<&'a str>,
     /// Who reported the outcome, according to the commit; `null` if it names nobody.
     reporter: Option<&'a str>,
     entry: EntryJson,
@@ -83,6 +86,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let given = args.task_id.as_deref().map(parse_id).transpose()?;
     let settings = session.settings(Settings::default())?;
     let trail = session.trail_to_read(&settings, args.reference.as_deref())?;
+    let given_id = given.clone();
     let found = match &args.source_id {
         Some(source_id) => by_source_id(&trail, source_id)?,
         None => given.into_iter().collect(),
@@ -94,8 +98,11 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             if !std::mem::take(&mut is_first) && !args.raw && !session.output.is_json() {
                 writeln!(session.output)?;
             }
-            show(args, &trail, &task_id, &recorded, session)?;
+            show(args, (&trail, None), &task_id, &recorded, session)?;
         }
+    }
+    if is_first && let Some(task_id) = given_id {
+        is_first = !show_earlier(args, &trail, &task_id, session)?;
     }
     if is_first {
         return Err(failure!(
@@ -106,6 +113,29 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         ));
     }
     Ok(Exit::Done)
+}
+
+/// Shows the entry of a task in a trail that this one continues. Returns whether there is one.
+fn show_earlier(
+    args: &Args,
+    trail: &Trail,
+    task_id: &TaskId,
+    session: &mut Session,
+) -> Result<bool> {
+    let Earlier::Entry(earlier) = trail.find_earlier(task_id)? else {
+        return Ok(false);
+    };
+    let Some(recorded) = earlier.trail.find(task_id)? else {
+        return Ok(false);
+    };
+    session.output.note(format_args!(
+        "note: the entry is in {}, which this trail continues, in {}",
+        Line(&earlier.origin),
+        Line(&earlier.trail.directory().display().to_string())
+    ));
+    let origin = Some(earlier.origin.as_str());
+    show(args, (&earlier.trail, origin), task_id, &recorded, session)?;
+    Ok(true)
 }
 
 fn parse_id(text: &str) -> Result<TaskId, UsageError> {
@@ -163,7 +193,7 @@ pub fn is_of(entry: &[u8], task_id: &TaskId, source_id: &str) -> bool {
 
 fn show(
     args: &Args,
-    trail: &Trail,
+    (trail, origin): (&Trail, Option<&str>),
     task_id: &TaskId,
     recorded: &RecordedEntry,
     session: &mut Session,
@@ -191,6 +221,7 @@ fn show(
             path,
             commit: commit.as_deref(),
             altered: *altered,
+            trail: origin,
             reporter: reporter.as_ref().map(Reporter::as_str),
             entry: EntryJson::new(entry),
         })?;

@@ -1,5 +1,6 @@
 //! `verify`: audits a trail and prints a table of claims.
 
+mod chain;
 mod flags;
 mod proof;
 mod remote;
@@ -45,6 +46,14 @@ pub struct Args {
     /// A checkpoint up to which the trail was already audited
     #[arg(long, value_name = "CHECKPOINT")]
     since: Option<PathBuf>,
+    /// Audit these trails, which continue each other, and the links between them
+    #[arg(
+        long,
+        value_name = "DIR",
+        num_args = 1..,
+        conflicts_with_all = ["path", "proof", "since", "reference", "trail", "against"]
+    )]
+    chain: Vec<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -72,6 +81,9 @@ struct CopyAudit<'a> {
 pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     if let Some(file) = &args.proof {
         return proof::run(file, args, session);
+    }
+    if !args.chain.is_empty() {
+        return chain::run(args, session);
     }
     let path = args
         .path

@@ -246,3 +246,37 @@ fn a_push_that_is_refused_acknowledges_nothing() {
     assert_eq!(machine.count("job", "origin/audit"), 2);
     assert_eq!(machine.tasks_of_hub(), ["one"]);
 }
+
+#[test]
+fn a_task_of_the_trail_before_is_not_recorded_again_at_a_remote() {
+    let machine = Machine::new();
+    let root = machine.dir.path();
+    for (name, tasks) in [("old", &["one"][..])] {
+        assert_eq!(machine.run(&["init", "--bare", name]).exit, Some(0));
+        for task in tasks {
+            assert_eq!(machine.record_in(name, task).exit, Some(0));
+        }
+    }
+    let ran = machine.run(&["-C", "old", "trail", "end", "--successor", "new"]);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    git(root, &["init", "-q", "--bare", "hub.git"]);
+    git(
+        &machine.path("new"),
+        &["remote", "add", "origin", "../hub.git"],
+    );
+    let ran = machine.run(&["-C", "new", "sync", "origin", "--dedicated"]);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert_eq!(
+        machine.push("new", "one", &[]).object()["result"],
+        "already-recorded"
+    );
+    assert_eq!(
+        machine.push("new", "two", &[]).object()["result"],
+        "committed"
+    );
+    assert_eq!(
+        machine.push("old", "three", &[]).exit,
+        Some(2),
+        "there is no remote"
+    );
+}

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use outcome::{Limits, Rejection, TaskId, TaskOutcome, Violation, json};
+use outcome::{Limits, Rejection, TaskId, TaskOutcome, Violation, continuation, json};
 
 use crate::ids;
 use crate::map::origins::in_outcome;
@@ -344,8 +344,8 @@ const RESERVED_ID: &str = "must not begin with `chiffon-audit.`: such ids belong
 /// Whether a document has an id that belongs to the host.
 fn is_reserved(document: &[u8]) -> bool {
     let has = |text: &[u8]| memchr::memmem::find(document, text).is_some();
-    // Any character may be written as an escape.
-    if !has(ids::RESERVED.as_bytes()) && !has(b"\\u") {
+    // Any character may be written as an escape. The recorder refuses ids that differ only by case.
+    if !has(continuation::RESERVED.as_bytes()) && !has(b"\\u") {
         return false;
     }
     // The id may be the last member. What is no object is refused by the parser, which says what is wrong.
@@ -353,7 +353,7 @@ fn is_reserved(document: &[u8]) -> bool {
     let members = text.and_then(|text| json::members(text.trim()).ok());
     let mut members = members.unwrap_or_default().into_iter();
     members.any(|(name, value)| {
-        name == "task_id" && string(value).is_some_and(|id| id.starts_with(ids::RESERVED))
+        name == "task_id" && string(value).is_some_and(|id| continuation::is_reserved(&id))
     })
 }
 

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use outcome::TaskId;
+use outcome::{TaskId, continuation};
 use sha2::{Digest, Sha256};
 
 /// The longest original id, in bytes.
@@ -15,9 +15,6 @@ const DIGITS: usize = 40;
 
 /// The longest slug, in bytes. With the digest it stays below the 128 bytes of a task id.
 const MAX_SLUG: usize = 80;
-
-/// The beginning of ids that belong to the host.
-pub(crate) const RESERVED: &str = "chiffon-audit.";
 
 /// Encodes the id that another system uses for a task.
 ///
@@ -61,7 +58,7 @@ pub fn encode(source: &str, original: &str, attempt: u64) -> Result<TaskId, &'st
 fn kept(original: &str) -> Option<TaskId> {
     let is_plain = !original.bytes().any(|byte| byte.is_ascii_uppercase())
         && !is_encoded(original)
-        && !original.starts_with(RESERVED);
+        && !continuation::is_reserved(original);
     is_plain.then(|| TaskId::parse(original).ok()).flatten()
 }
 

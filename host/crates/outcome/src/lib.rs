@@ -4,6 +4,7 @@
 
 mod cause;
 pub mod clock;
+pub mod continuation;
 mod counted;
 pub mod digest;
 mod document;

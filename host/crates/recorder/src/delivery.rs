@@ -26,6 +26,8 @@ pub enum Report {
     Outcome,
     /// The result of a task, made into an outcome.
     WorkResult,
+    /// An outcome of the host itself, with a reserved id.
+    Own,
 }
 
 /// What differs between two deliveries of one work result.

@@ -7,12 +7,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::EntrySnapshot;
 use super::policies::{TrailPolicies, included};
+use super::{Answer, AnswerKind, EntrySnapshot, Recorder};
 use outcome::TaskOutcome;
 use outcome::clock::Timestamp;
 use policy::{Engine, Policy, PolicySettings, Verdict};
-use trail::{DecidedBy, Trail};
+use trail::{DecidedBy, Provenance, Trail};
 
 /// The answer of the policy that decided an entry, about a submission.
 pub(crate) enum Opinion {
@@ -87,6 +87,57 @@ impl FormerPolicies {
         let found = find(redelivery, decided_by)?;
         loaded().insert(decided_by.clone(), found.clone());
         Ok(found)
+    }
+}
+
+impl Recorder {
+    /// The policy and settings of this recorder.
+    pub(super) fn decided_by(&self) -> DecidedBy {
+        let Provenance {
+            policy, settings, ..
+        } = &self.inner.provenance;
+        DecidedBy {
+            policy: policy.clone(),
+            settings: settings.clone(),
+        }
+    }
+
+    /// Asks the policy that decided the entry before an outcome counts as another one.
+    pub(super) fn reconsider(
+        &self,
+        outcome: &TaskOutcome,
+        trail: &Trail,
+        entry: Option<&Arc<[u8]>>,
+        answer: &mut Answer,
+    ) {
+        let inner = &*self.inner;
+        let (Some(entry), Some(commit)) = (entry, &answer.commit) else {
+            return;
+        };
+        let now = inner.trail.recording_time(inner.options.clock.now());
+        let Ok(now) = now else { return };
+        let redelivery = Redelivery {
+            trail,
+            engine: inner.policy.engine(),
+            outcome,
+            entry,
+            commit,
+            now,
+        };
+        match inner.former.ask(&redelivery, &self.decided_by()) {
+            Opinion::Different => {}
+            Opinion::Same => {
+                answer.result = AnswerKind::AlreadyRecorded;
+                answer.cause = None;
+                answer.reason = None;
+            }
+            Opinion::NotAsked(why) => {
+                if let Some(reason) = &mut answer.reason {
+                    reason.push_str("; ");
+                    reason.push_str(&why);
+                }
+            }
+        }
     }
 }
 

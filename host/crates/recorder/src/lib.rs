@@ -6,7 +6,9 @@
 //! changed.
 
 mod answer;
+pub mod continuation;
 mod delivery;
+mod earlier;
 mod former;
 mod keyed;
 pub mod policies;
@@ -17,11 +19,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use outcome::clock::{Clock, Timestamp};
-use outcome::{self, Cause, Reporter, TaskId, TaskOutcome};
+use outcome::continuation::is_reserved;
+use outcome::{self, Cause, Reporter, TaskId, TaskOutcome, Violation};
 use policy::{self, Call, LogLine, Policy, PolicySettings, Recording, Trial, Verdict};
-use trail::{DecidedBy, NewEntry, Provenance, Snapshot, Ticket, Trail, TrailError};
+use trail::{Earlier, NewEntry, Provenance, Snapshot, Ticket, Trail, TrailError};
 
-use former::{FormerPolicies, Opinion, Redelivery};
+use former::FormerPolicies;
 
 pub use answer::{Answer, AnswerKind};
 pub use delivery::{Delivery, Report};
@@ -88,6 +91,10 @@ enum Decision {
 /// or moved something, so this only ends a loop that would not end otherwise.
 const MAX_DECISIONS: usize = 100;
 
+/// Why an id of the host is not taken from others.
+const RESERVED_ID: &str =
+    "must not begin with `chiffon-audit.`, in any case: such ids belong to the host";
+
 impl Recorder {
     /// Creates a recorder for a trail and a policy.
     pub fn new(trail: Trail, policy: Policy, options: Options) -> Recorder {
@@ -151,6 +158,14 @@ impl Recorder {
         reporter: Option<&Reporter>,
     ) -> Pending {
         let (outcome, decision) = match TaskOutcome::parse(document, &self.inner.options.limits) {
+            Ok(outcome) if report != Report::Own && is_reserved(outcome.task_id.as_str()) => {
+                let violation = Violation::new("/task_id", RESERVED_ID);
+                let task_id = Some(outcome.task_id.to_string());
+                (
+                    None,
+                    Decision::Final(Answer::refused(task_id, vec![violation])),
+                )
+            }
             Ok(outcome) => {
                 let decision = self.decide(&outcome, document, report, reporter);
                 (Some(Box::new(outcome)), decision)
@@ -220,8 +235,22 @@ impl Recorder {
         } = &*self.inner;
         let now = trail.recording_time(options.clock.now())?;
         let snapshot = trail.snapshot(&outcome.task_id)?;
-        let readable = Box::new(EntrySnapshot(snapshot.entry.clone()));
-        let existing = snapshot.entry.as_deref();
+        // A task is recorded once over all trails that continue each other.
+        let asked = match snapshot.entry {
+            Some(_) => Earlier::NoPredecessor,
+            None => trail.find_earlier(&outcome.task_id)?,
+        };
+        let predecessors_asked = !matches!(asked, Earlier::NoPredecessor);
+        let earlier = match asked {
+            Earlier::Entry(earlier) => Some(earlier),
+            Earlier::NoEntry | Earlier::NoPredecessor => None,
+        };
+        let entry = match &earlier {
+            Some(earlier) => Some(Arc::clone(&earlier.entry)),
+            None => snapshot.entry.clone(),
+        };
+        let readable = Box::new(EntrySnapshot(entry.clone()));
+        let existing = entry.as_deref();
         let mut answer = Answer::unavailable(Some(outcome.task_id.to_string()));
         let mut call = if self.with_exchanges {
             policy.call_with_exchanges(outcome, readable, now, &options.settings)
@@ -277,6 +306,7 @@ impl Recorder {
                     subject,
                     provenance: &provenance,
                     time: now,
+                    predecessors_asked,
                 };
                 let ticket = trail.append(append)?;
                 return Ok(Decision::Placed {
@@ -326,7 +356,10 @@ impl Recorder {
                 return Ok(Decision::Final(answer));
             }
         }
-        Ok(Decision::Rests { snapshot, answer })
+        Ok(match earlier {
+            Some(earlier) => Decision::Final(self.answer_from_earlier(outcome, &earlier, answer)),
+            None => Decision::Rests { snapshot, answer },
+        })
     }
 
     /// Keeps the policy with the trail, so that it can be run again: durable before the first entry that names it.
@@ -342,50 +375,6 @@ impl Recorder {
             inner.kept.store(true, Ordering::Release);
         }
         Ok(())
-    }
-}
-
-impl Recorder {
-    fn decided_by(&self) -> DecidedBy {
-        let Provenance {
-            policy, settings, ..
-        } = &self.inner.provenance;
-        DecidedBy {
-            policy: policy.clone(),
-            settings: settings.clone(),
-        }
-    }
-
-    /// Asks the policy that decided the entry before an outcome counts as another one.
-    fn reconsider(&self, outcome: &TaskOutcome, snapshot: &Snapshot, answer: &mut Answer) {
-        let inner = &*self.inner;
-        let (Some(entry), Some(commit)) = (&snapshot.entry, &answer.commit) else {
-            return;
-        };
-        let now = inner.trail.recording_time(inner.options.clock.now());
-        let Ok(now) = now else { return };
-        let redelivery = Redelivery {
-            trail: &inner.trail,
-            engine: inner.policy.engine(),
-            outcome,
-            entry,
-            commit,
-            now,
-        };
-        match inner.former.ask(&redelivery, &self.decided_by()) {
-            Opinion::Different => {}
-            Opinion::Same => {
-                answer.result = AnswerKind::AlreadyRecorded;
-                answer.cause = None;
-                answer.reason = None;
-            }
-            Opinion::NotAsked(why) => {
-                if let Some(reason) = &mut answer.reason {
-                    reason.push_str("; ");
-                    reason.push_str(&why);
-                }
-            }
-        }
     }
 }
 
@@ -467,7 +456,8 @@ impl Pending {
                             answer.commit = commit;
                         }
                         if answer.result == AnswerKind::Conflicting {
-                            self.recorder.reconsider(outcome, &snapshot, &mut answer);
+                            let entry = snapshot.entry.as_ref();
+                            self.recorder.reconsider(outcome, trail, entry, &mut answer);
                         }
                         if answer.result == AnswerKind::AlreadyRecorded {
                             if let Err(error) = answer.check_recorded(trail) {

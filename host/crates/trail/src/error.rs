@@ -1,7 +1,7 @@
 //! Trail errors, one variant for each case that a caller decides on.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use outcome::Cause;
 
@@ -122,6 +122,33 @@ pub enum TrailError {
         /// The trail's ref.
         reference: String,
     },
+    /// The trail has ended: another one continues it.
+    #[error("the trail has ended: {}", continued_by(successor.as_deref(), place.as_deref()))]
+    Ended {
+        /// The uuid of its successor, if the end names one.
+        successor: Option<Box<str>>,
+        /// Where that is, if it is known.
+        place: Option<Box<Path>>,
+    },
+    /// The trail is to continue another one, and its first entry does not say so yet.
+    #[error(
+        "the trail is to continue {predecessor}, and this is not recorded yet: `chiffon-audit trail begin` completes it"
+    )]
+    NotBegun {
+        /// The origin of the trail before.
+        predecessor: String,
+    },
+    /// A trail that this one continues cannot be asked for a task.
+    #[error(
+        "the trail that this one continues, {origin}, cannot be asked whether it has the task: {why}; \
+         `chiffon-audit trail begin --after DIR` says where it is"
+    )]
+    Predecessor {
+        /// The origin of the trail before.
+        origin: String,
+        /// Why it cannot be asked.
+        why: String,
+    },
     /// Several refs hold trails that have diverged, and nothing says which one is the repository's.
     #[error("several refs hold trails that have diverged: {refs}; `{choose}` chooses the first")]
     SeveralTrails {
@@ -227,6 +254,20 @@ fn rolled_back(
     }
 }
 
+/// The part of a message that names the successor.
+fn continued_by(successor: Option<&str>, place: Option<&Path>) -> String {
+    match (successor, place) {
+        (Some(successor), Some(place)) => format!(
+            "{successor} in {} continues it, and records what is reported from now on",
+            place.display()
+        ),
+        (Some(successor), None) => {
+            format!("{successor} continues it, and records what is reported from now on")
+        }
+        (None, _) => "its last entry does not say which trail continues it".into(),
+    }
+}
+
 impl TrailError {
     /// The machine-readable cause of this error.
     pub fn cause(&self) -> Cause {
@@ -252,6 +293,9 @@ impl TrailError {
             TrailError::RecordedAtRemote { .. } | TrailError::NotRecorded { .. } => {
                 Cause::Elsewhere
             }
+            TrailError::Ended { .. } => Cause::Ended,
+            TrailError::NotBegun { .. } => Cause::NotBegun,
+            TrailError::Predecessor { .. } => Cause::Predecessor,
             TrailError::SeveralTrails { .. } => Cause::SeveralTrails,
             TrailError::Busy(_) | TrailError::Moved { .. } => Cause::Busy,
             TrailError::Internal => Cause::TaskFailed,
@@ -283,6 +327,7 @@ impl TrailError {
                 | TrailError::RecordedAtRemote { .. }
                 | TrailError::NotRecorded { .. }
                 | TrailError::SeveralTrails { .. }
+                | TrailError::Ended { .. }
                 | TrailError::Invalid(_)
                 | TrailError::Filter { .. }
         )

@@ -8,6 +8,7 @@
 
 mod caches;
 mod checkpoints;
+mod continuation;
 mod copies;
 pub mod disk;
 mod error;
@@ -25,7 +26,7 @@ mod used_policies;
 mod work_tree;
 mod write;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -35,6 +36,8 @@ use gix::objs::Kind;
 
 pub use caches::leaves::{EntryTree, TreeHash, root_from_proof};
 pub use checkpoints::CHECKPOINTS_REF;
+pub use continuation::known::KnownTrail;
+pub use continuation::predecessors::{Earlier, EarlierEntry};
 pub use copies::{GitRemote, RefTips};
 pub use error::TrailError;
 pub use message::{FORMAT_VERSIONS, Provenance};
@@ -82,6 +85,8 @@ pub struct NewEntry<'a> {
     pub provenance: &'a Provenance,
     /// The entry's time.
     pub time: Timestamp,
+    /// Whether [`Trail::find_earlier`] has found that no trail before this one has the task.
+    pub predecessors_asked: bool,
 }
 
 /// An open trail. Cheap to clone; all clones are the same trail. Dropping the last clone waits until the queued entries
@@ -122,13 +127,14 @@ struct TrailInner {
     large: u64,
     moved: read::ref_moves::RefMoves,
     remotes: setup::remote_trails::RemoteWatch,
+    predecessors: continuation::predecessors::Predecessors,
     /// Whether the trail was opened by the name of a ref, and can only be read.
     is_for_reading: bool,
     committing: OnceLock<CommitterOptions>,
     /// The reason why a trail that starts now does not start on the branch that is checked out.
     own_ref_reason: Option<String>,
-    /// Whether the object database may borrow objects.
-    borrows_objects: bool,
+    /// The git directory of the repository that objects are borrowed from.
+    lender: Option<PathBuf>,
     /// Whether entries may be in clear text where a filter encrypts.
     plaintext: bool,
     environment: GitEnvironment,
@@ -261,6 +267,7 @@ impl Trail {
             subject: append.subject,
             message,
             microseconds: append.time.microseconds(),
+            predecessors_asked: append.predecessors_asked,
             directory: None,
             ticket: ticket.clone(),
         };

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::against::{self, Audited, quote_path};
+use super::continuation::Continuation;
 use super::findings::Rule;
 use super::freshness::{self, Freshness};
 use super::graph::Graph;
@@ -140,6 +141,7 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
         signatures::visitor(options)?,
         checkpoints::visitor(options, &sources)?,
         since::visitor(since.as_ref(), options)?,
+        Box::new(Continuation::default()),
     ];
     let visitors: Vec<&dyn Visitor> = own.iter().map(AsRef::as_ref).collect();
     context.visitors = visitors;

@@ -32,6 +32,8 @@ mod checkpoints;
 #[cfg(feature = "repository")]
 mod claims;
 #[cfg(feature = "repository")]
+mod continuation;
+#[cfg(feature = "repository")]
 mod findings;
 #[cfg(feature = "repository")]
 mod freshness;
@@ -43,6 +45,8 @@ mod hidden;
 mod refs;
 #[cfg(feature = "repository")]
 mod repository;
+#[cfg(feature = "repository")]
+mod segments;
 #[cfg(feature = "repository")]
 mod signatures;
 #[cfg(feature = "repository")]
@@ -70,6 +74,8 @@ pub use freshness::Freshness;
 pub use object::ObjectId;
 pub use proven::{ProofOptions, ProofReport, check_proof};
 pub use report::{AuditResult, Claim, Report, Verdict};
+#[cfg(feature = "repository")]
+pub use segments::{ChainReport, SegmentReport, verify_chain};
 #[cfg(feature = "repository")]
 pub use trust::verify_proof;
 #[cfg(feature = "repository")]

@@ -137,7 +137,7 @@ impl PushRecorder {
         repository.set_head(&reference)?;
         self.trail.copy_policy_decisions(repository.path())?;
         let options = OpenOptions {
-            borrows_objects: true,
+            lender: Some(self.trail.common_dir().to_owned()),
             merge_beside: false,
             // What counts is what the remote has.
             disk: Arc::new(TemporaryDisk),

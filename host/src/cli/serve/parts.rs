@@ -102,6 +102,8 @@ pub fn gather(
         tokens.suffice_for(admin, listen_text)?;
     }
     let trail = open_or_start_trail(settings, session, &mut notes)?;
+    // Everything would wait in the store without end. The successor takes it, with the same store.
+    trail.check_not_ended()?;
     let store = match &settings.store {
         Some(url) => place(url, settings)?,
         None => StoreUrl::beside_trail(trail.common_dir()),

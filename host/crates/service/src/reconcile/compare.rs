@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Difference, EntryLocation, Gap, Layers, ReconcileError, Report, read_entry};
 use outcome::TaskId;
 use store::{Entry, Filter, PageRequest, Sequence};
+use trail::Earlier;
 
 /// How many rows to read at once: some megabytes at most for the largest usual entries.
 const CHUNK: usize = 1000;
@@ -172,16 +173,28 @@ fn check_difference(
 
 fn check_missing(layers: &Layers, row: Entry, report: &mut Report) -> Result<(), ReconcileError> {
     // It may have been recorded since the trail was read.
-    if in_trail(layers, &row.task_id)?.is_none() {
+    if in_trail(layers, &row.task_id)?.is_some() {
+        report.entries += 1;
+    } else if !in_earlier(layers, &row.task_id)? {
         report.without_entry.push(EntryLocation {
             task_id: row.task_id,
             commit: row.commit,
             path: row.path,
         });
-    } else {
-        report.entries += 1;
     }
     Ok(())
+}
+
+/// Whether a trail that this one continues has an entry for the task: it was reported again after that trail ended, or
+/// before the store got this one.
+fn in_earlier(layers: &Layers, task_id: &str) -> Result<bool, ReconcileError> {
+    let Ok(task_id) = TaskId::parse(task_id) else {
+        return Ok(false);
+    };
+    Ok(matches!(
+        layers.trail.find_earlier(&task_id)?,
+        Earlier::Entry(_)
+    ))
 }
 
 /// Submissions that are closed as committed but are unknown to both layers.
@@ -207,7 +220,10 @@ async fn find_lost(
             let is_known = without_row.contains_key(&task_id)
                 || has_row.contains_key(&task_id)
                 || orphans.contains(&task_id);
-            if !is_known && in_trail(layers, &task_id)?.is_none() {
+            let is_lost = !is_known
+                && in_trail(layers, &task_id)?.is_none()
+                && !in_earlier(layers, &task_id)?;
+            if is_lost {
                 report.lost.push(EntryLocation {
                     task_id,
                     commit,

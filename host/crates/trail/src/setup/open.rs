@@ -1,6 +1,6 @@
 //! Opening a trail: which trail the repository holds, and how its entries are laid out. Changes nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use gix::ObjectId;
 
 use crate::caches::catalogue;
 use crate::caches::leaves;
+use crate::continuation::predecessors::Predecessors;
 use crate::disk::{Counted, Disk, RealDisk};
 use crate::error::TrailError;
 use crate::place::git_config::GitEnvironment;
@@ -51,9 +52,9 @@ pub struct OpenOptions {
     pub large_pack: u64,
     /// The id of this boot of the machine; `None` asks the system.
     pub boot: Option<String>,
-    /// Whether the object database may borrow objects from another one. For a temporary repository of this program, whose
-    /// lender outlives it.
-    pub borrows_objects: bool,
+    /// The git directory of the repository that objects are borrowed from, for a temporary repository of this program. It
+    /// must outlive this one. The trails before this one are looked for from there.
+    pub lender: Option<PathBuf>,
     /// Whether entries may be in clear text in a repository whose filters encrypt files.
     pub plaintext: bool,
     /// The environment that decides which git configuration is read: identity, `safe.directory`, the name of the
@@ -74,7 +75,7 @@ impl Default for OpenOptions {
             merge_beside: true,
             large_pack: packs::LARGE,
             boot: None,
-            borrows_objects: false,
+            lender: None,
             plaintext: false,
             environment: GitEnvironment::of_process(),
         }
@@ -250,10 +251,11 @@ impl Trail {
             large: options.large_pack.min(packs::LARGE),
             moved: ref_moves::RefMoves::default(),
             remotes,
+            predecessors: Predecessors::default(),
             is_for_reading,
             committing: OnceLock::new(),
             own_ref_reason,
-            borrows_objects: options.borrows_objects,
+            lender: options.lender,
             plaintext: options.plaintext,
             environment: options.environment,
             attributes: Mutex::default(),

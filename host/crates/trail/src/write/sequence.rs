@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use gix::ObjectId;
 
+use crate::TrailInner;
 use crate::caches::leaves::{self, TreeHash};
+use crate::continuation::Borders;
 use crate::error::TrailError;
 use crate::objects::commit::Commit;
 use crate::objects::pack::PackBuilder;
 use crate::objects::tree::Node;
 use crate::place::layout;
-use crate::read::view::{self, Presence, View};
+use crate::read::view::{self, Presence};
 use crate::signing::{self, Extent, FinishedCommit};
 use crate::write::flush_thread::SequencedGroup;
 use crate::write::lock::WriterLock;
@@ -32,6 +34,8 @@ pub(crate) struct Item {
     pub(crate) message: String,
     /// The time of the entry, in microseconds since the epoch.
     pub(crate) microseconds: i64,
+    /// Whether the trails before this one were asked for the task.
+    pub(crate) predecessors_asked: bool,
     /// The directory of the entry in a sharded layout, if the caller's thread has found it.
     pub(crate) directory: Option<Arc<Node>>,
     pub(crate) ticket: Ticket,
@@ -63,16 +67,27 @@ pub(crate) struct Chain {
     pub(crate) root: Arc<Node>,
     pub(crate) tip: Option<ObjectId>,
     pub(crate) microseconds: i64,
+    pub(crate) borders: Borders,
 }
 
 impl Chain {
     /// The end of the durable commits.
-    pub(crate) fn of(view: &View) -> Chain {
-        Chain {
-            root: view.root.clone().expect("a refresh has loaded it"),
-            tip: view.tip,
-            microseconds: view.floor,
-        }
+    ///
+    /// # Errors
+    ///
+    /// The tree cannot be read.
+    pub(crate) fn of(shared: &TrailInner) -> Result<Chain, TrailError> {
+        let (root, tip, microseconds) = {
+            let view = shared.view();
+            let root = view.root.clone().expect("a refresh has loaded it");
+            (root, view.tip, view.floor)
+        };
+        Ok(Chain {
+            borders: shared.borders(&root)?,
+            root,
+            tip,
+            microseconds,
+        })
     }
 }
 
@@ -234,6 +249,18 @@ impl Writer<'_> {
             }
             Err(error) => return SequenceResult::Nowhere(item, error),
         }
+        let is_first = chain.root.descend(&layout::ROOT, repository, None);
+        let may_follow = is_first.and_then(|tasks| {
+            chain.check_borders(
+                shared,
+                &item.task_id,
+                item.predecessors_asked,
+                tasks.is_none(),
+            )
+        });
+        if let Err(error) = may_follow {
+            return SequenceResult::Nowhere(item, error);
+        }
         if let Err(error) = shared
             .remotes
             .check_not_recorded_at_remote(shared, &item.task_id)
@@ -285,6 +312,7 @@ impl Writer<'_> {
         };
         chain.tip = Some(commit);
         chain.microseconds = microseconds;
+        chain.note_border(&item.task_id, &item.entry, item.blob);
         let sequenced = Sequenced {
             item,
             commit,

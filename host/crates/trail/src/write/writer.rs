@@ -68,7 +68,7 @@ impl Writer<'_> {
         let shared = self.shared;
         self.flushing.ensure_running()?;
         shared.check_records()?;
-        if !shared.borrows_objects {
+        if shared.lender.is_none() {
             shared.repository.check_writable()?;
         }
         shared.state.create_root(shared.disk.as_ref())?;
@@ -100,7 +100,7 @@ impl Writer<'_> {
             let asked = shared.queue.refreshes();
             self.refresh()?;
             shared.queue.settle_refreshes(asked);
-            let mut chain = Chain::of(&shared.view());
+            let mut chain = Chain::of(shared)?;
             loop {
                 let group = self.sequence_group(lock, &mut chain).map(Box::new);
                 let was_idle = group.is_none();

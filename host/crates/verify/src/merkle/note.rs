@@ -155,6 +155,11 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    /// The root as the checkpoint writes it.
+    pub(crate) fn root_in_base64(&self) -> String {
+        STANDARD.encode(self.root)
+    }
+
     /// Checks that this key signed the checkpoint.
     ///
     /// # Errors

@@ -9,8 +9,8 @@ const MAX_DEPTH: usize = 1024;
 /// The value of a member of the document.
 pub(crate) enum Value<'a> {
     Text(Cow<'a, str>),
-    /// Any other value than a string.
-    Other,
+    /// Any other value than a string, as it is written.
+    Other(&'a str),
 }
 
 /// The members of a document that were asked for.
@@ -46,9 +46,14 @@ pub(crate) fn members<'a, const N: usize>(
     if reader.peek() != Some(b'{') {
         return Err("is not a JSON object");
     }
+    // Where the value of the document's last key starts.
+    let mut start = 0;
     loop {
         // A value starts here.
         let mut text = None;
+        if open.len() == 1 {
+            start = reader.at;
+        }
         match reader.next() {
             Some(b'{') => {
                 open.push(Some(keys.len()));
@@ -80,7 +85,8 @@ pub(crate) fn members<'a, const N: usize>(
                 .last()
                 .and_then(|key| wanted.iter().position(|name| key == name))
         {
-            found.values[place] = Some(text.map_or(Value::Other, Value::Text));
+            let raw = &document[start..reader.at];
+            found.values[place] = Some(text.map_or(Value::Other(raw), Value::Text));
         }
         // A value has ended here, or a container is empty: next comes the end of containers or another value.
         loop {
@@ -110,6 +116,14 @@ pub(crate) fn members<'a, const N: usize>(
                     open.pop();
                 }
                 _ => return Err("is not valid JSON"),
+            }
+            if open.len() == 1
+                && let Some(place) = keys
+                    .last()
+                    .and_then(|key| wanted.iter().position(|name| key == name))
+                && found.values[place].is_none()
+            {
+                found.values[place] = Some(Value::Other(&document[start..reader.at]));
             }
             if open.is_empty() {
                 reader.space();
@@ -304,7 +318,7 @@ mod tests {
         let found =
             members(document, ["k"]).map(|found| match found.values.into_iter().next().flatten() {
                 Some(Value::Text(text)) => text.into_owned(),
-                Some(Value::Other) => "(other)".to_owned(),
+                Some(Value::Other(_)) => "(other)".to_owned(),
                 None => "(none)".to_owned(),
             });
         assert_eq!(found.as_deref().map_err(|why| *why), expect, "{document}");

@@ -4,7 +4,7 @@
 pub(crate) mod commit;
 pub(crate) mod encoding;
 pub(crate) mod entry;
-mod json;
+pub(crate) mod json;
 pub(crate) mod message;
 pub(crate) mod path;
 #[cfg_attr(

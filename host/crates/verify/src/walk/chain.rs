@@ -77,6 +77,13 @@ impl Chain {
         u64::from((first >> bit).count_ones()) + rest.sum::<u64>()
     }
 
+    /// The oldest commit above this depth that claims to add an entry, and how many do; `None` if none does.
+    pub(crate) fn entries_above(&self, depth: Depth) -> Option<(Depth, u64)> {
+        let oldest = (0..depth).rev().find(|above| self.adds(*above))?;
+        let count = self.entries_from(0) - self.entries_from(depth);
+        Some((oldest, count))
+    }
+
     /// The oldest commit that claims to add an entry.
     pub(crate) fn first_entry(&self) -> Option<Id> {
         let word = self.adding.iter().rposition(|word| *word != 0)?;

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use gix::ObjectId;
 use gix::objs::Kind;
 
@@ -32,6 +34,11 @@ impl EntryTree {
     /// The root over all entries.
     pub fn root(&self) -> TreeHash {
         self.head.root
+    }
+
+    /// The root over all entries in base64, as checkpoints write it.
+    pub fn root_in_base64(&self) -> String {
+        STANDARD.encode(self.head.root)
     }
 
     /// The origin of the trail in checkpoints: `chiffon-audit/` and its uuid.

@@ -1,0 +1,222 @@
+//! The trails that this one knows: where those before and after it are. Owns `trails.toml` and `continues.toml` in the
+//! state directory.
+//!
+//! `trails.toml` only remembers. Without it, or if it is damaged, the places are looked for beside the repository, and
+//! what a place holds is always checked against the entries.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk;
+use crate::error::{IoContext, TrailError};
+use crate::place::state::StateDir;
+use crate::write::lock::WriterLock;
+use crate::{OpenOptions, Trail};
+
+/// A trail and where it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownTrail {
+    /// The name of its directory.
+    pub name: String,
+    /// Its origin, as checkpoints name it.
+    pub origin: String,
+    /// The directory of its repository; `None` if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<PathBuf>,
+    /// The number of its entries, if it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The root over them in base64, if it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+    /// The uuid of the trail that continues it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor: Option<String>,
+}
+
+impl KnownTrail {
+    /// A trail of which only its place and its origin are known.
+    pub fn at(place: &Path, origin: &str) -> KnownTrail {
+        let name = place.file_name().unwrap_or_default();
+        KnownTrail {
+            name: name.to_string_lossy().into_owned(),
+            origin: origin.to_owned(),
+            place: Some(place.to_owned()),
+            ..KnownTrail::default()
+        }
+    }
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct KnownFile {
+    #[serde(default, rename = "trail")]
+    trails: Vec<KnownTrail>,
+}
+
+/// The trail to continue, noted before the first commit of the successor.
+#[derive(Serialize, Deserialize)]
+struct AwaitedFile {
+    origin: String,
+}
+
+/// The most directories beside a repository that are looked at.
+const MAX_BESIDE: usize = 1000;
+
+/// The directory of a repository: its work tree, or the git directory if that is not within it.
+fn directory(common_dir: &Path) -> &Path {
+    match common_dir.file_name() {
+        Some(name) if name == ".git" => common_dir.parent().unwrap_or(common_dir),
+        _ => common_dir,
+    }
+}
+
+/// The directories beside a repository that hold repositories themselves, in the order of their names.
+pub(crate) fn beside(common_dir: &Path) -> Vec<PathBuf> {
+    let own = directory(common_dir);
+    let Some(entries) = own.parent().and_then(|parent| parent.read_dir().ok()) else {
+        return Vec::new();
+    };
+    let directories = entries.take(MAX_BESIDE).filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let is_repository = path.join(".git").exists() || path.join("objects").is_dir();
+        (is_repository && path != own).then_some(path)
+    });
+    let mut found: Vec<PathBuf> = directories.collect();
+    found.sort();
+    found
+}
+
+impl StateDir {
+    fn known_path(&self) -> PathBuf {
+        self.root().join("trails.toml")
+    }
+
+    fn awaited_path(&self) -> PathBuf {
+        self.root().join("continues.toml")
+    }
+
+    /// The trails in `trails.toml`.
+    ///
+    /// # Errors
+    ///
+    /// The file is damaged.
+    pub(crate) fn read_known(&self) -> Result<Vec<KnownTrail>, TrailError> {
+        Ok(StateDir::read_toml::<KnownFile>(&self.known_path())?
+            .unwrap_or_default()
+            .trails)
+    }
+
+    /// The origin of the trail that this one is to continue, if that was noted.
+    pub(crate) fn read_awaited(&self) -> Result<Option<String>, TrailError> {
+        let file = StateDir::read_toml::<AwaitedFile>(&self.awaited_path())?;
+        Ok(file.map(|file| file.origin))
+    }
+}
+
+impl Trail {
+    /// The trails that this machine knows from this one, and whether the file with them was damaged.
+    pub fn known_trails(&self) -> (Vec<KnownTrail>, bool) {
+        match self.shared().state.read_known() {
+            Ok(known) => (known, false),
+            Err(_) => (Vec::new(), true),
+        }
+    }
+
+    /// The directory of the repository: its work tree, or the git directory of a bare one.
+    pub fn directory(&self) -> &Path {
+        directory(&self.shared().repository.common_dir)
+    }
+
+    /// The repositories beside this one.
+    pub fn repositories_beside(&self) -> Vec<PathBuf> {
+        beside(&self.shared().repository.common_dir)
+    }
+
+    /// Replaces the list of known trails.
+    ///
+    /// # Errors
+    ///
+    /// Those of any writing.
+    pub fn set_known_trails(&self, trails: Vec<KnownTrail>) -> Result<(), TrailError> {
+        self.write_state(|trail| {
+            let (disk, state) = (trail.shared().disk.as_ref(), &trail.shared().state);
+            state.replace_toml(disk, &state.known_path(), &KnownFile { trails })
+        })
+    }
+
+    /// Adds a trail to the known ones, or replaces what is known of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of any writing.
+    pub fn note_known_trail(&self, trail: KnownTrail) -> Result<(), TrailError> {
+        let (mut known, _) = self.known_trails();
+        if known.contains(&trail) {
+            return Ok(());
+        }
+        known.retain(|other| other.origin != trail.origin);
+        known.push(trail);
+        self.set_known_trails(known)
+    }
+
+    /// Notes durably that this trail is to continue another one. Until its first entry says so, nothing else is recorded.
+    ///
+    /// # Errors
+    ///
+    /// Those of any writing; [`TrailError::Invalid`] if it is to continue a third one.
+    pub fn await_beginning(&self, origin: &str) -> Result<(), TrailError> {
+        self.write_state(|trail| {
+            let (disk, state) = (trail.shared().disk.as_ref(), &trail.shared().state);
+            match state.read_awaited()? {
+                Some(noted) if noted == origin => return Ok(()),
+                Some(noted) => {
+                    return Err(TrailError::Invalid(format!(
+                        "the trail is to continue {noted} already, not {origin}"
+                    )));
+                }
+                None => {}
+            }
+            let origin = origin.to_owned();
+            state.replace_toml(disk, &state.awaited_path(), &AwaitedFile { origin })?;
+            state.sync_common_dir(disk)
+        })
+    }
+
+    /// Forgets that this trail is to continue another one, after its first entry says so.
+    ///
+    /// # Errors
+    ///
+    /// Those of any writing.
+    pub fn forget_awaited(&self) -> Result<(), TrailError> {
+        if self.shared().state.read_awaited()?.is_none() {
+            return Ok(());
+        }
+        self.write_state(|trail| {
+            let path = trail.shared().state.awaited_path();
+            disk::remove_if_present(trail.shared().disk.as_ref(), &path).doing("remove", &path)
+        })
+    }
+
+    fn write_state(
+        &self,
+        write: impl FnOnce(&Trail) -> Result<(), TrailError>,
+    ) -> Result<(), TrailError> {
+        let shared = self.shared();
+        shared.repository.check_writable()?;
+        shared.state.create_root(shared.disk.as_ref())?;
+        let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
+        let created = shared.state.create_contents(shared.disk.as_ref());
+        let written = created.and_then(|_| write(self));
+        lock.release();
+        written
+    }
+
+    /// The options for opening a trail that this one knows.
+    pub fn options_for_known(&self) -> OpenOptions {
+        OpenOptions {
+            environment: self.shared().environment.clone(),
+            ..OpenOptions::default()
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Asks the trails before whether a task is recorded: a task is recorded once over all of them.
+//!
+//! Each is read at the commit that the first entry of its successor names, so that what its ref does later has no
+//! influence. A trail before is opened on first use, once for each open trail, and never written.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use gix::ObjectId;
+use gix::objs::Kind;
+
+use crate::error::TrailError;
+use crate::objects::tree::Node;
+use crate::place::git_config::GitEnvironment;
+use crate::place::state::StateDir;
+use crate::read::view::{self, Presence, View};
+use crate::{OpenOptions, Trail, TrailInner};
+use outcome::TaskId;
+use outcome::continuation::{self, Predecessor};
+
+/// Beyond this many bytes, the trees of a trail before are dropped, and read again when needed.
+const MAX_LOADED: usize = 64 << 20;
+
+/// What the trails before have for a task.
+pub enum Earlier {
+    /// This trail continues no other.
+    NoPredecessor,
+    /// None of them has an entry of the task.
+    NoEntry,
+    /// One of them has.
+    Entry(EarlierEntry),
+}
+
+/// The entry of a task in a trail before.
+pub struct EarlierEntry {
+    /// The entry's bytes.
+    pub entry: Arc<[u8]>,
+    /// The trail that has it.
+    pub trail: Trail,
+    /// The origin of that trail.
+    pub origin: String,
+}
+
+/// A trail before, at its end.
+pub(crate) struct EndedTrail {
+    trail: Trail,
+    origin: String,
+    tip: ObjectId,
+    root: Mutex<Arc<Node>>,
+    before: OnceLock<Option<Arc<EndedTrail>>>,
+}
+
+impl EndedTrail {
+    /// Opens the trail that `described` describes, at the first place that has it.
+    fn open(
+        described: &Predecessor,
+        successor: Option<&str>,
+        places: &[PathBuf],
+        environment: &GitEnvironment,
+    ) -> Result<EndedTrail, TrailError> {
+        let unavailable = |why: String| TrailError::Predecessor {
+            origin: described.origin.clone(),
+            why,
+        };
+        let tip = ObjectId::from_hex(described.tip.as_bytes())
+            .map_err(|_| unavailable("the first entry here names no commit of it".into()))?;
+        let mut problem = None;
+        for place in places {
+            match EndedTrail::open_at(place, described, tip, successor, environment) {
+                Ok(opened) => return Ok(opened),
+                Err(why) => {
+                    problem.get_or_insert_with(|| format!("{}: {why}", place.display()));
+                }
+            }
+        }
+        let none = || "no place is known where it is".to_owned();
+        Err(unavailable(problem.unwrap_or_else(none)))
+    }
+
+    fn open_at(
+        place: &Path,
+        described: &Predecessor,
+        tip: ObjectId,
+        successor: Option<&str>,
+        environment: &GitEnvironment,
+    ) -> Result<EndedTrail, TrailError> {
+        let options = OpenOptions {
+            environment: environment.clone(),
+            ..OpenOptions::default()
+        };
+        let trail = Trail::open(place, options)?;
+        let repository = &trail.shared().repository;
+        // Most repositories beside the successor are others, and a read would wait for an object that is missing.
+        if !repository.has(Kind::Commit, &tip) {
+            return Err(TrailError::Invalid(format!(
+                "it does not have the commit {tip}, which ends that trail"
+            )));
+        }
+        let root = View::load_root(repository, Some(tip))?;
+        let named = super::end_in(&root, repository)?.flatten();
+        if named.is_none() || successor.is_some_and(|own| named.as_deref() != Some(own)) {
+            return Err(TrailError::Invalid(format!(
+                "the commit {tip} does not end that trail with this one as its successor"
+            )));
+        }
+        Ok(EndedTrail {
+            origin: described.origin.clone(),
+            tip,
+            root: Mutex::new(root),
+            before: OnceLock::new(),
+            trail,
+        })
+    }
+
+    fn root(&self) -> Result<Arc<Node>, TrailError> {
+        let repository = &self.trail.shared().repository;
+        let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
+        if repository.loaded.bytes() > MAX_LOADED {
+            *root = View::load_root(repository, Some(self.tip))?;
+        }
+        Ok(root.clone())
+    }
+
+    fn entry(&self, task_id: &TaskId) -> Result<Option<EarlierEntry>, TrailError> {
+        let repository = &self.trail.shared().repository;
+        match view::presence(&self.root()?, task_id, repository, None)?.0 {
+            Presence::Absent => Ok(None),
+            Presence::Present { blob, .. } => Ok(Some(EarlierEntry {
+                entry: repository.object(Kind::Blob, &blob)?.into(),
+                trail: self.trail.clone(),
+                origin: self.origin.clone(),
+            })),
+            Presence::Collides(with) => Err(TrailError::CaseCollision(with)),
+        }
+    }
+
+    /// The trail before this one, opened on first use.
+    fn before(
+        &self,
+        near: &TrailInner,
+        environment: &GitEnvironment,
+    ) -> Result<Option<Arc<EndedTrail>>, TrailError> {
+        if let Some(before) = self.before.get() {
+            return Ok(before.clone());
+        }
+        let shared = self.trail.shared();
+        let opened = match super::predecessor_in(&self.root()?, &shared.repository)? {
+            None => None,
+            Some(described) => {
+                let own = uuid_of(&self.origin);
+                let places = places(&described.origin, &[shared, near]);
+                let opened = EndedTrail::open(&described, own, &places, environment)?;
+                Some(Arc::new(opened))
+            }
+        };
+        Ok(self.before.get_or_init(|| opened).clone())
+    }
+}
+
+/// The uuid in an origin; `None` if the trail has none.
+fn uuid_of(origin: &str) -> Option<&str> {
+    let name = origin.rsplit('/').next()?;
+    (!name.starts_with("commit-")).then_some(name)
+}
+
+/// The places where a trail may be: those that are known, and then the repositories beside these.
+fn places(origin: &str, near: &[&TrailInner]) -> Vec<PathBuf> {
+    let known = near.iter().flat_map(|shared| {
+        let state = StateDir::new(home(shared));
+        let known = state.read_known().unwrap_or_default();
+        known.into_iter().filter(|trail| trail.origin == origin)
+    });
+    let mut places: Vec<PathBuf> = known.filter_map(|trail| trail.place).collect();
+    for shared in near {
+        places.extend(super::known::beside(home(shared)));
+    }
+    let mut seen = HashSet::new();
+    places.retain(|place| seen.insert(place.clone()));
+    places
+}
+
+/// The git directory whose neighbours are looked at: a temporary repository has none.
+fn home(shared: &TrailInner) -> &Path {
+    let lender = shared.lender.as_deref();
+    lender.unwrap_or(&shared.repository.common_dir)
+}
+
+/// The trails before an open trail.
+#[derive(Default)]
+pub(crate) struct Predecessors(Mutex<Option<Arc<EndedTrail>>>);
+
+impl Predecessors {
+    fn opened(&self) -> MutexGuard<'_, Option<Arc<EndedTrail>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Trail {
+    /// Asks the trails before, one after the other, for a task's entry. An id of the host is in each of them and means
+    /// nothing there.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Predecessor`] if one of them cannot be asked; [`TrailError::CaseCollision`].
+    pub fn find_earlier(&self, task_id: &TaskId) -> Result<Earlier, TrailError> {
+        let shared = self.shared();
+        if continuation::is_reserved(task_id.as_str()) {
+            return Ok(Earlier::NoPredecessor);
+        }
+        let Some(first) = self.opened_predecessor()? else {
+            return Ok(Earlier::NoPredecessor);
+        };
+        let mut next = Some(first);
+        while let Some(before) = next {
+            let asked = before.entry(task_id).and_then(|found| match found {
+                Some(found) => Ok((Some(found), None)),
+                None => Ok((None, before.before(shared, &shared.environment)?)),
+            });
+            match asked.map_err(|error| before.unavailable(error))? {
+                (Some(found), _) => return Ok(Earlier::Entry(found)),
+                (None, more) => next = more,
+            }
+        }
+        Ok(Earlier::NoEntry)
+    }
+
+    /// Checks that the trails before can be asked.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Predecessor`].
+    pub fn check_predecessors(&self) -> Result<(), TrailError> {
+        let any = TaskId::parse("a").expect("it is a task id");
+        match self.find_earlier(&any) {
+            Ok(_) | Err(TrailError::CaseCollision(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn opened_predecessor(&self) -> Result<Option<Arc<EndedTrail>>, TrailError> {
+        let shared = self.shared();
+        let mut opened = shared.predecessors.opened();
+        if let Some(opened) = &*opened {
+            return Ok(Some(opened.clone()));
+        }
+        let root = {
+            let view = shared.view();
+            view.root.clone()
+        };
+        let root = match root {
+            Some(root) => root,
+            None => self.root_to_read()?,
+        };
+        let Some(described) = super::predecessor_in(&root, &shared.repository)? else {
+            return Ok(None);
+        };
+        // That the end names this trail was checked before the first entry was recorded, which names the end by its
+        // commit. To look for the own uuid again would read the whole history.
+        let places = places(&described.origin, &[shared]);
+        let before = EndedTrail::open(&described, None, &places, &shared.environment)?;
+        Ok(Some(opened.insert(Arc::new(before)).clone()))
+    }
+}
+
+impl EndedTrail {
+    /// The error for a trail before that cannot be read.
+    fn unavailable(&self, error: TrailError) -> TrailError {
+        match error {
+            TrailError::CaseCollision(_) | TrailError::Predecessor { .. } => error,
+            error => TrailError::Predecessor {
+                origin: self.origin.clone(),
+                why: error.to_string(),
+            },
+        }
+    }
+}
