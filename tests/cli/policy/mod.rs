@@ -14,6 +14,7 @@ mod run;
 mod schema;
 mod secrets;
 mod setting_names;
+mod strip;
 mod swaps;
 mod test;
 mod trail;

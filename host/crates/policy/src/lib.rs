@@ -35,6 +35,7 @@ mod settings;
 mod settings_file;
 mod stack;
 mod state;
+mod strip;
 mod ticker;
 mod trial;
 mod wasi;
@@ -64,6 +65,7 @@ pub use settings::PolicySettings;
 pub use settings_file::{SettingsFileError, parse_settings_file};
 pub use stack::StackPart;
 pub use state::HostCall;
+pub use strip::{StripError, Stripped, strip};
 pub use trial::{
     Answer, Contents, Exchange, HostError, HostFault, HostFunction, Recording, RecordingError,
     Replay, Resubmission, Trial, level_name,

@@ -22,6 +22,7 @@ mod new;
 mod recording_file;
 mod reproduce;
 mod run;
+mod strip;
 mod subject;
 mod submissions;
 mod test;
@@ -40,7 +41,7 @@ use crate::cli::Result;
 ///
 /// FILE is a WebAssembly component of the world chiffon:audit/policy, in any language, or `builtin` for the default
 /// policy; this program also includes `builtin:redact` and `builtin:bound`. `new`, `inspect`, `run`, `test`, `check`,
-/// `bench`, `compose` and `annotate` need no repository; only `activate`, `distrust` and `import` change one.
+/// `bench`, `compose`, `annotate` and `strip` need no repository; only `activate`, `distrust` and `import` change one.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -60,6 +61,7 @@ enum Command {
     Bench(bench::Args),
     Compose(compose::Args),
     Annotate(annotate::Args),
+    Strip(strip::Args),
     Backtest(backtest::Args),
     Activate(activate::Args),
     Distrust(distrust::Args),
@@ -82,6 +84,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         Command::Bench(args) => bench::run(args, session),
         Command::Compose(args) => compose::run(args, session),
         Command::Annotate(args) => annotate::run(args, session),
+        Command::Strip(args) => strip::run(args, session),
         Command::Backtest(args) => backtest::run(args, session),
         Command::Activate(args) => activate::run(args, session),
         Command::Distrust(args) => distrust::run(args, session),

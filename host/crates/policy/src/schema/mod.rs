@@ -10,6 +10,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use section::SECTION;
+
 use super::PolicySettings;
 
 /// The most settings of a schema.
@@ -285,12 +287,12 @@ mod tests {
     fn a_section_that_cannot_be_read_is_an_error_and_no_schema() {
         let with = |json: &[u8]| {
             let mut component = EMPTY.to_vec();
-            let length = json.len() + super::section::SECTION.len() + 1;
+            let length = json.len() + super::SECTION.len() + 1;
             component.push(0);
             component.push(0x80 | u8::try_from(length % 128).unwrap());
             component.push(u8::try_from(length / 128).unwrap());
-            component.push(u8::try_from(super::section::SECTION.len()).unwrap());
-            component.extend(super::section::SECTION.as_bytes());
+            component.push(u8::try_from(super::SECTION.len()).unwrap());
+            component.extend(super::SECTION.as_bytes());
             component.extend(json);
             SettingsSchema::of(&component)
         };
