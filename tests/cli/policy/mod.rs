@@ -6,6 +6,7 @@ mod check;
 mod compose;
 mod config_file;
 mod faults;
+mod fuel_baseline;
 mod gate;
 mod inspect;
 mod new;

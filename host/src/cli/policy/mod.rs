@@ -14,6 +14,7 @@ mod compile;
 mod compose;
 mod distrust;
 mod export;
+mod fuel_baseline;
 mod given;
 mod import;
 mod inspect;
