@@ -12,6 +12,7 @@ mod cases;
 mod check;
 mod compile;
 mod compose;
+mod dev;
 mod distrust;
 mod export;
 mod fuel_baseline;
@@ -41,7 +42,7 @@ use crate::cli::Result;
 /// Write a policy, try it, test it, put it in force
 ///
 /// FILE is a WebAssembly component of the world chiffon:audit/policy, in any language, or `builtin` for the default
-/// policy; this program also includes `builtin:redact` and `builtin:bound`. `new`, `inspect`, `run`, `test`, `check`,
+/// policy; this program also includes `builtin:redact` and `builtin:bound`. `new`, `dev`, `inspect`, `run`, `test`, `check`,
 /// `bench`, `compose`, `annotate` and `strip` need no repository; only `activate`, `distrust` and `import` change one.
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -52,6 +53,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     New(new::Args),
+    Dev(dev::Args),
     Inspect(inspect::Args),
     Run(run::Args),
     Test(test::Args),
@@ -76,6 +78,7 @@ enum Command {
 pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     match &args.command {
         Command::New(args) => new::run(args, session),
+        Command::Dev(args) => dev::run(args, session),
         Command::Inspect(args) => inspect::run(args, session),
         Command::Run(args) => run::run(args, session),
         Command::Test(args) => test::run(args, session),

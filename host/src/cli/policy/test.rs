@@ -10,10 +10,13 @@ use super::test_report::{self, CaseRun, Totals};
 use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError, cannot_read};
 use crate::cli::failure::failure;
+use crate::cli::output::Output;
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::Line;
+use crate::outcome::Limits;
 use crate::policy::{
-    Allocation, CASES_SUFFIX, Call, CaseError, CaseFile, CaseReport, Coverage, Difference, Mismatch,
+    Allocation, CASES_SUFFIX, Call, CaseError, CaseFile, CaseReport, Coverage, Difference,
+    Mismatch, Policy,
 };
 
 /// Run test cases against a policy
@@ -136,6 +139,37 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     } else {
         Exit::Broken
     })
+}
+
+/// Runs all cases of these files and prints the results. `None` if there is no case.
+pub(super) fn run_all(
+    paths: &[PathBuf],
+    policy: &Policy,
+    limits: &Limits,
+    output: &mut Output,
+) -> Result<Option<Totals>> {
+    let started = Instant::now();
+    let (mut totals, mut ran) = (Totals::default(), Vec::new());
+    for path in find(paths)? {
+        let file =
+            CaseFile::load(&path).map_err(|error| failure!("{}: {error}", place(&path, &error)))?;
+        for index in 0..file.len() {
+            let began = Instant::now();
+            let report = file.run(index, policy, limits);
+            totals.count(&report);
+            ran.push(CaseRun {
+                file: path.clone(),
+                report,
+                duration: began.elapsed(),
+            });
+        }
+    }
+    if ran.is_empty() {
+        return Ok(None);
+    }
+    totals.seconds = started.elapsed().as_secs_f64();
+    test_report::print(policy, &ran, &totals, None, output)?;
+    Ok(Some(totals))
 }
 
 /// The baseline to compare with, or to write. One that is written again keeps the cases that are filtered out.
