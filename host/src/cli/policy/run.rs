@@ -105,6 +105,9 @@ fn fresh(args: &Args, settings: &Settings, session: &mut Session) -> Result<Exit
     Ok(call::exit(&call))
 }
 
+/// The largest recording to read: an outcome, an entry and the exchanges about them.
+const MAX_RECORDING: u64 = 256 << 20;
+
 /// How many functions are named beside the file.
 const HOTTEST: usize = 5;
 
@@ -138,7 +141,8 @@ fn write_profile(
 }
 
 fn replay(args: &Args, path: &Path, settings: &Settings, session: &mut Session) -> Result<Exit> {
-    let text = fs::read(path).map_err(|error| cannot_read("the recording", path, error))?;
+    let text = files::read_bounded(path, MAX_RECORDING)
+        .map_err(|error| cannot_read("the recording", path, error))?;
     let wrong = |error| UsageError(format!("{} {error}", path.display()));
     let recording = Recording::parse(&text).map_err(wrong)?;
     let mut replay: Replay = recording

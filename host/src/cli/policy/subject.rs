@@ -167,10 +167,7 @@ impl ConfigFlags {
 
 /// Checks settings against those that a policy declares. A policy that declares none takes any.
 pub fn check_declared(policy: &Policy, settings: &PolicySettings) -> Result<()> {
-    let schema =
-        SettingsSchema::of(policy.bytes()).map_err(|error| UsageError(error.to_string()))?;
-    let problems = schema.map(|schema| schema.problems(settings));
-    let problems = problems.unwrap_or_default();
+    let problems = SettingsSchema::problems_of(policy.bytes(), settings).unwrap_or_default();
     if problems.is_empty() {
         return Ok(());
     }

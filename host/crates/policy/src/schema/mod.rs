@@ -166,6 +166,15 @@ impl SettingsSchema {
         self.0.contains_key(name)
     }
 
+    /// What is wrong with settings for a component, one sentence for each problem: by the schema that it declares, or with that
+    /// schema itself. `None` if it declares none, so that no setting is wrong.
+    pub fn problems_of(component: &[u8], settings: &PolicySettings) -> Option<Vec<String>> {
+        match SettingsSchema::of(component) {
+            Ok(schema) => schema.map(|schema| schema.problems(settings)),
+            Err(error) => Some(vec![error.to_string()]),
+        }
+    }
+
     /// What is wrong with settings, one sentence for each problem. None of them contains a value.
     pub fn problems(&self, settings: &PolicySettings) -> Vec<String> {
         let mut found = Vec::new();
