@@ -22,6 +22,7 @@ mod swaps;
 mod test;
 mod trail;
 mod transfer;
+mod wit;
 
 use super::{Machine, Ran};
 

@@ -19,6 +19,7 @@ mod fuel_baseline;
 mod given;
 mod import;
 mod inspect;
+mod interface_files;
 mod log;
 mod new;
 mod recording_file;
@@ -29,6 +30,7 @@ mod subject;
 mod submissions;
 mod test;
 mod test_report;
+mod wit;
 
 use clap::Subcommand;
 
@@ -43,7 +45,7 @@ use crate::cli::Result;
 ///
 /// FILE is a WebAssembly component of the world chiffon:audit/policy, in any language, or `builtin` for the default
 /// policy; this program also includes `builtin:redact` and `builtin:bound`. `new`, `dev`, `inspect`, `run`, `test`, `check`,
-/// `bench`, `compose`, `annotate` and `strip` need no repository; only `activate`, `distrust` and `import` change one.
+/// `bench`, `compose`, `annotate`, `strip` and `wit` need no repository; only `activate`, `distrust` and `import` change one.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -54,6 +56,7 @@ pub struct Args {
 enum Command {
     New(new::Args),
     Dev(dev::Args),
+    Wit(wit::Args),
     Inspect(inspect::Args),
     Run(run::Args),
     Test(test::Args),
@@ -79,6 +82,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     match &args.command {
         Command::New(args) => new::run(args, session),
         Command::Dev(args) => dev::run(args, session),
+        Command::Wit(args) => wit::run(args, session),
         Command::Inspect(args) => inspect::run(args, session),
         Command::Run(args) => run::run(args, session),
         Command::Test(args) => test::run(args, session),

@@ -1,6 +1,7 @@
 //! The files of new projects. Their sources are part of this repository, where they are built and tested.
 
 use super::Language;
+use crate::cli::policy::interface_files;
 
 /// A project: its files with their names, and its commands.
 pub struct Project {
@@ -32,27 +33,6 @@ macro_rules! kit {
         )
     };
 }
-
-macro_rules! wit {
-    ($($name:literal),*) => {
-        &[$((
-            concat!("wit/", $name, ".wit"),
-            include_str!(concat!("../../../../../wit/", $name, ".wit")),
-        )),*]
-    };
-}
-
-/// The interface files: the policy author's manual, and the source of the bindings.
-const WIT: &[(&str, &str)] = wit!(
-    "clock",
-    "config",
-    "filesystem",
-    "git",
-    "log",
-    "recorder",
-    "types",
-    "world"
-);
 
 const RUST: &[(&str, &str)] = &[
     ("Cargo.toml", template!("rust/Cargo.toml.txt")),
@@ -138,10 +118,8 @@ pub fn project(language: Language, name: &str) -> Project {
             ((*path).to_owned(), text)
         })
         .collect();
-    files.extend(
-        WIT.iter()
-            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned())),
-    );
+    let interface = interface_files::POLICY.iter();
+    files.extend(interface.map(|(path, text)| (format!("wit/{path}"), (*text).to_owned())));
     files.push((
         format!("tests/{name}.test.toml"),
         template!("cases.test.toml").to_owned(),
