@@ -37,6 +37,7 @@ mod settings_file;
 mod stack;
 mod state;
 mod strip;
+mod summary;
 mod ticker;
 mod trial;
 mod wasi;
@@ -68,6 +69,7 @@ pub use settings_file::{SettingsFileError, parse_settings_file};
 pub use stack::StackPart;
 pub use state::HostCall;
 pub use strip::{StripError, Stripped, strip};
+pub use summary::ComponentSummary;
 pub use trial::{
     Answer, Contents, Exchange, HostError, HostFault, HostFunction, Recording, RecordingError,
     Replay, Resubmission, Trial, level_name,

@@ -70,6 +70,7 @@ pub use freshness::Freshness;
 pub use object::ObjectId;
 pub use proven::{ProofOptions, ProofReport, check_proof};
 pub use report::{AuditResult, Claim, Report, Verdict};
+pub use signature::FileSigners;
 #[cfg(feature = "repository")]
 pub use trust::verify_proof;
 #[cfg(feature = "repository")]

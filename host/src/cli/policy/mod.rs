@@ -22,9 +22,14 @@ mod inspect;
 mod interface_files;
 mod log;
 mod new;
+mod policy_lock;
+mod pull;
+mod push;
 mod recording_file;
+mod registry_flags;
 mod reproduce;
 mod run;
+mod signature;
 mod strip;
 mod subject;
 mod submissions;
@@ -35,6 +40,7 @@ mod wit;
 use clap::Subcommand;
 
 pub use recording_file::RecordingFile;
+pub use signature::{check_required as check_signed, is_required as needs_signature};
 pub use subject::{Source, check_declared, unasked};
 
 use super::exit::Exit;
@@ -45,7 +51,7 @@ use crate::cli::Result;
 ///
 /// FILE is a WebAssembly component of the world chiffon:audit/policy, in any language, or `builtin` for the default
 /// policy; this program also includes `builtin:redact` and `builtin:bound`. `new`, `dev`, `inspect`, `run`, `test`, `check`,
-/// `bench`, `compose`, `annotate`, `strip` and `wit` need no repository; only `activate`, `distrust` and `import` change one.
+/// `bench`, `compose`, `annotate`, `strip`, `wit`, `push` and `pull` need no repository; only `activate`, `distrust` and `import` change one.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -74,6 +80,8 @@ enum Command {
     Log(log::Args),
     Export(export::Args),
     Import(import::Args),
+    Push(push::Args),
+    Pull(pull::Args),
     Reproduce(reproduce::Args),
 }
 
@@ -99,6 +107,8 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         Command::Log(args) => log::run(args, session),
         Command::Export(args) => export::run(args, session),
         Command::Import(args) => import::run(args, session),
+        Command::Push(args) => push::run(args, session),
+        Command::Pull(args) => pull::run(args, session),
         Command::Reproduce(args) => reproduce::run(args, session),
     }
 }
