@@ -103,3 +103,21 @@ fn a_policy_never_inherits_the_settings_of_the_one_before() {
         assert_eq!(shown["values"], serde_json::json!({}), "{kind}");
     }
 }
+
+#[test]
+fn a_policy_that_is_sent_has_no_signature_and_is_refused_where_one_is_required() {
+    let tokens = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(tokens.path(), "admin admin-0123456789abcdef\n").unwrap();
+    let settings = "[policy]\nrequire_signature = true\n";
+    let host = Host::with_settings(settings, &["--tokens", tokens.path().to_str().unwrap()]);
+    let honest = crate::policy::guest::hostile("honest", &[]);
+    let refused = send_policy(&host, "?force=true", "application/wasm", &honest);
+    assert_eq!(refused.status, 422, "{refused:?}");
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("policy.require_signature"), "{detail}");
+    assert_eq!(in_force(&host)["builtin"], true);
+    // What comes with the program needs none.
+    let redact = std::fs::read(REDACT).unwrap();
+    let sent = send_policy(&host, "", "application/wasm", &redact);
+    assert_eq!(sent.status, 200, "{sent:?}");
+}

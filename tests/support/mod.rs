@@ -1,6 +1,7 @@
 //! Shared parts of the tests: temporary repositories, stock git with an isolated configuration, and outcomes.
 
 pub mod place;
+pub mod registry;
 pub mod signers;
 
 use std::path::{Path, PathBuf};

@@ -101,6 +101,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         "process::Command",
         &[
             "host/src/cli/demo/",
+            "host/src/cli/policy/dev/build.rs",
             "host/crates/policy/src/compile.rs",
             "host/crates/remotes/src/git.rs",
             "host/crates/trail/src/signing/openpgp.rs",

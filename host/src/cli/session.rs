@@ -12,7 +12,7 @@ use super::commit::short;
 use super::exit::{UsageError, cannot_read};
 use super::intake::delivery;
 use super::output::{Output, SlowCompileNotice, warn};
-use super::policy::{Source, check_declared};
+use super::policy::{Source, check_declared, check_signed};
 use super::settings_file::{SettingsFile, joined_settings, settings_file};
 use super::signing;
 use super::text::Line;
@@ -409,7 +409,12 @@ fn load_policy(settings: &Settings, engine: &Engine) -> Result<Policy> {
             let path = path.display();
             Err(UsageError(format!("the policy {path} is not a file")).into())
         }
-        Some(path) => Source::from(path.clone().into_os_string()).load(engine),
+        Some(path) => {
+            let source = Source::from(path.clone().into_os_string());
+            let policy = source.load(engine)?;
+            check_signed(settings, &source, policy.bytes())?;
+            Ok(policy)
+        }
         None => Ok(Policy::builtin(engine)?),
     }
 }

@@ -18,7 +18,8 @@ pub struct Environment {
 }
 
 /// Variables that are read in addition to those that start with [`PREFIX`].
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
+    "CARGO_TARGET_DIR",
     "CLICOLOR_FORCE",
     "HOME",
     "NO_COLOR",
@@ -106,6 +107,12 @@ impl Environment {
     pub fn spool(&self) -> Option<PathBuf> {
         let spool = self.variables.get("CHIFFON_AUDIT_SPOOL").map(PathBuf::from);
         spool.filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// Where cargo builds, if not in the project's directory.
+    pub fn cargo_target(&self) -> Option<PathBuf> {
+        let target = self.variables.get("CARGO_TARGET_DIR").map(PathBuf::from);
+        target.filter(|path| !path.as_os_str().is_empty())
     }
 
     /// The socket of the user's ssh-agent.

@@ -159,6 +159,10 @@ pub struct Settings {
     pub outcome_limits: OutcomeLimits,
     /// Limits on one policy call.
     pub policy_limits: PolicyLimits,
+    /// Whether only policies that an allowed signer has signed may be put in force.
+    pub require_signature: Option<bool>,
+    /// The file of the keys whose signatures of policies count.
+    pub policy_signers: Option<PathBuf>,
 }
 
 /// A text that may contain a password, so that printing the settings does not reveal it.

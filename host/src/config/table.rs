@@ -208,6 +208,12 @@ pub(super) const KEYS: &[Key] = settings! {
         "policy.file" (operator) policy_file: PATH,
             "the built-in policy",
             "the policy's component";
+        "policy.require_signature" (operator) require_signature: SWITCH,
+            "false",
+            "true: put only policies in force that come with the program, or whose FILE.sig is the signature of an allowed signer";
+        "policy.allowed_signers" (operator) policy_signers: PATH,
+            "none",
+            "the keys whose signatures of policies count, in the form of git's `gpg.ssh.allowedSignersFile`";
         "policy.fuel" (operator) policy_limits.fuel: LIMIT,
             "1000000000",
             "units of one call, about one an instruction and one a byte copied. The same on every machine";

@@ -5,19 +5,27 @@ mod cases;
 mod check;
 mod compose;
 mod config_file;
+mod dev;
 mod faults;
+mod fuel_baseline;
 mod gate;
+mod hostile_registry;
 mod inspect;
 mod new;
+mod profile;
 mod recording;
+mod registry;
 mod run;
 mod schema;
 mod secrets;
 mod setting_names;
+mod signatures;
+mod strip;
 mod swaps;
 mod test;
 mod trail;
 mod transfer;
+mod wit;
 
 use super::{Machine, Ran};
 

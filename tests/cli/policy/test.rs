@@ -83,7 +83,8 @@ fn failures_are_shown_as_differences_and_passes_only_counted() {
     assert!(
         verbose
             .out
-            .starts_with("passed cases/a.test.toml:10: again\n1 passed"),
+            .starts_with("passed cases/a.test.toml:10: again (")
+            && verbose.out.contains(" fuel)\n1 passed"),
         "{verbose:?}"
     );
 }

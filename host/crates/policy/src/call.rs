@@ -8,6 +8,7 @@ use super::fault::Fault;
 use super::limits::{HANDLES, Limits};
 use super::load::Policy;
 use super::log::{Log, LogLine, last_stderr_line, panic_message};
+use super::profile::Sampler;
 use super::settings::PolicySettings;
 use super::state::{Effects, Faults, HostCall, State, Usage};
 use super::ticker::PERIOD;
@@ -17,7 +18,7 @@ use super::{Snapshot, check, convert};
 use outcome::clock::Timestamp;
 use outcome::{TaskOutcome, Violation};
 use std::time::{Duration, Instant};
-use wasmtime::{Store, Trap, WasmBacktrace};
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
 /// The policy's decision, checked as well as is possible without the trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +86,8 @@ pub(super) struct TrialOptions {
     pub faults: Vec<HostFault>,
     /// Records every host call, if set.
     pub transcript: Option<Transcript>,
+    /// Samples the stack whenever the epoch has advanced, if set.
+    pub sampler: Option<Sampler>,
 }
 
 impl Policy {
@@ -149,8 +152,9 @@ impl Policy {
             files: None,
         };
         let mut store = Store::new(self.engine().wasmtime(), state);
+        let sampler = trial_options.sampler;
         let answer = match self.engine().ticker().tick() {
-            Some(_ticking) => self.invoke(&mut store, outcome),
+            Some(_ticking) => self.invoke(&mut store, outcome, sampler),
             None => Err(Fault::Host("the system could not start a thread".to_owned()).into()),
         };
         let fuel = limits.fuel - store.get_fuel().unwrap_or(limits.fuel).min(limits.fuel);
@@ -163,9 +167,7 @@ impl Policy {
         let verdict = match answer {
             Ok(answer) => check::check_answer(answer, state.effects, outcome, now),
             Err(error) => {
-                backtrace = error
-                    .downcast_ref::<WasmBacktrace>()
-                    .map(ToString::to_string);
+                backtrace = error.downcast_ref::<WasmBacktrace>().map(backtrace_text);
                 Err(fault(error, limits, &state.usage, &log))
             }
         };
@@ -192,11 +194,15 @@ impl Policy {
         &self,
         store: &mut Store<State>,
         outcome: &TaskOutcome,
+        sampler: Option<Sampler>,
     ) -> wasmtime::Result<Result<Receipt, RecordError>> {
         let limits = self.engine().limits();
         store.limiter(|state| state);
         store.set_fuel(limits.fuel)?;
-        store.set_epoch_deadline(deadline_ticks(limits.wall_time));
+        match sampler {
+            None => store.set_epoch_deadline(deadline_ticks(limits.wall_time)),
+            Some(sampler) => sample_at_each_tick(store, sampler, limits.wall_time),
+        }
         store.set_hostcall_fuel(limits.host_call_bytes);
         store.set_max_component_handles(HANDLES);
         let instance = self.component().instantiate(&mut *store)?;
@@ -207,11 +213,34 @@ impl Policy {
     }
 }
 
+/// Samples the stack each time that the epoch has advanced. The epoch then says nothing about time, so the clock is asked.
+fn sample_at_each_tick(store: &mut Store<State>, sampler: Sampler, time: Duration) {
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |store| {
+        sampler.sample(&store);
+        match store.data().started.elapsed() > time {
+            true => Err(Fault::Time(time).into()),
+            false => Ok(UpdateDeadline::Continue(1)),
+        }
+    });
+}
+
 /// Rounds up, and adds one for the period that has already started.
 fn deadline_ticks(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(PERIOD.as_nanos()))
         .unwrap_or(u64::MAX >> 1)
         .saturating_add(1)
+}
+
+/// The innermost functions of a trace. An endless recursion has hundreds, and the first say all.
+fn backtrace_text(backtrace: &WasmBacktrace) -> String {
+    const LINES: usize = 24;
+    let text = backtrace.to_string();
+    let mut lines: Vec<&str> = text.lines().take(LINES).collect();
+    if text.lines().nth(LINES).is_some() {
+        lines.push("    …");
+    }
+    lines.join("\n")
 }
 
 /// Finds the cause of a trap, for the operator.

@@ -34,6 +34,9 @@ pub enum Allocation {
 /// (four memories of 4 GiB for each call) is a small part of a process's.
 const POOLED_CALLS: u32 = 32;
 
+/// The most functions of a stack that are read.
+const BACKTRACE_FRAMES: usize = 256;
+
 /// The address space of one pooled memory: all that a 32-bit memory can address.
 const MEMORY_SLOT: usize = 4 << 30;
 
@@ -238,6 +241,8 @@ fn configuration(limits: &Limits, space: AddressSpace) -> Config {
         // The same component and input give the same answer on every machine.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
+        // For profiles, whose stacks are useless without their outermost functions. A trace in an error is shortened.
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(BACKTRACE_FRAMES))
         // Traps name functions. Addresses would only make the cached code larger.
         .generate_address_map(false);
     config

@@ -28,6 +28,7 @@ mod log;
 mod measure;
 mod outermost;
 mod problem;
+mod profile;
 mod schema;
 mod schema_file;
 mod secrets;
@@ -35,6 +36,8 @@ mod settings;
 mod settings_file;
 mod stack;
 mod state;
+mod strip;
+mod summary;
 mod ticker;
 mod trial;
 mod wasi;
@@ -57,6 +60,7 @@ pub use load::Policy;
 pub use log::{Level, LogLine, Source};
 pub use measure::{Measurement, Workload, measure};
 pub use problem::{LoadError, Problem};
+pub use profile::{Profile, ProfileError};
 pub use schema::{DeclaredSetting, SchemaError, SettingType, SettingsSchema};
 pub use schema_file::parse_schema_file;
 pub use secrets::SecretSetting;
@@ -64,6 +68,8 @@ pub use settings::PolicySettings;
 pub use settings_file::{SettingsFileError, parse_settings_file};
 pub use stack::StackPart;
 pub use state::HostCall;
+pub use strip::{StripError, Stripped, strip};
+pub use summary::ComponentSummary;
 pub use trial::{
     Answer, Contents, Exchange, HostError, HostFault, HostFunction, Recording, RecordingError,
     Replay, Resubmission, Trial, level_name,

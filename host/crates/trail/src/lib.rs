@@ -55,7 +55,7 @@ pub use read::view::Snapshot;
 pub use setup::init::{InitOptions, InitReport, repository_around};
 pub use setup::open::{DEFAULT_AUTHOR, OpenOptions};
 pub use setup::remote_trails::AdoptedTrail;
-pub use signing::{Extent, OnFailure, SigningKey, SigningOptions};
+pub use signing::{Extent, OnFailure, SigningKey, SigningOptions, sign_file};
 pub use used_policies::{DecidedBy, UsedPolicies};
 pub use work_tree::attributes::{EntryAttributes, RULE as ATTRIBUTES};
 pub use work_tree::left_out::LeftOutFiles;

@@ -76,6 +76,7 @@ pub use proven::{ProofOptions, ProofReport, check_proof};
 pub use report::{AuditResult, Claim, Report, Verdict};
 #[cfg(feature = "repository")]
 pub use segments::{ChainReport, SegmentReport, verify_chain};
+pub use signature::FileSigners;
 #[cfg(feature = "repository")]
 pub use trust::verify_proof;
 #[cfg(feature = "repository")]

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use serde::Serialize;
 
 use super::check::{hint, print_claim};
+use super::signature::check_required;
 use super::subject::{ConfigFlags, Subject};
 use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError};
@@ -46,6 +47,8 @@ struct Activated<'a> {
     builtin: bool,
     reference: &'a str,
     in_force: bool,
+    /// The names of the allowed signer, if the settings require a signature.
+    signer: Option<&'a str>,
     /// The objections that --force or --allow-unread-settings overrode.
     overridden: Vec<String>,
     broken: Vec<Broken<'a>>,
@@ -73,6 +76,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let settings = args.subject.settings(session)?;
     let trail = session.trail(&settings)?;
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
+    let signer = check_required(&settings, &args.subject.policy, policy.bytes())?;
     let policy_with_settings = PolicyWithSettings {
         policy,
         settings: args.config.settings(MissingKey::Create)?,
@@ -120,6 +124,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             builtin: policy.is_builtin(),
             reference: trail.reference(),
             in_force,
+            signer: signer.as_deref(),
             overridden: if in_force {
                 objections.iter().map(ToString::to_string).collect()
             } else {
@@ -167,6 +172,9 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             paint(FAINT, "settings"),
             policy_settings.digest()
         )?;
+        if let Some(signer) = &signer {
+            writeln!(output, "  {} {}", paint(FAINT, "signer  "), Line(signer))?;
+        }
         for objection in &objections {
             let objection = objection.to_string();
             writeln!(

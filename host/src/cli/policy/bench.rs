@@ -1,6 +1,5 @@
 //! `policy bench`: measures a policy's speed and resource use beside those of the built-in policy.
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use crate::cli::exit::{Exit, UsageError, cannot_read};
 use crate::cli::output::{BAD, FAINT, Output, SCHEMA, STRONG, paint};
 use crate::cli::session::{Session, engine, outcome_limits};
 use crate::cli::text::Line;
+use crate::files;
 use crate::outcome::{Limits, TaskOutcome, counted};
 use crate::policies::MissingKey;
 use crate::policy::{Allocation, Measurement, Policy, PolicySettings, Workload, measure};
@@ -201,8 +201,12 @@ fn workloads(outcomes: Option<&Path>, limits: &Limits) -> Result<Vec<Workload>> 
     Ok(workloads.collect())
 }
 
+/// The largest baseline to read.
+const MAX_BASELINE: u64 = 16 << 20;
+
 fn read_baseline(path: &Path) -> Result<Baseline> {
-    let text = fs::read(path).map_err(|error| cannot_read("the baseline", path, error))?;
+    let text = files::read_bounded(path, MAX_BASELINE)
+        .map_err(|error| cannot_read("the baseline", path, error))?;
     serde_json::from_slice(&text).map_err(|error| {
         let path = path.display();
         UsageError(format!(

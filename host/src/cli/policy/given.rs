@@ -10,6 +10,7 @@ use crate::cli::session::{Session, outcome_limits};
 use crate::cli::time::{self, Bound};
 use crate::clock::Timestamp;
 use crate::config::Settings;
+use crate::files;
 use crate::outcome::{Limits, TaskId, TaskOutcome};
 
 /// The most bytes to read of an entry. Whatever the limit on a policy's output, a larger file is not an entry.
@@ -25,7 +26,7 @@ pub fn document(path: &Path) -> Result<Vec<u8>> {
             .read_to_end(&mut document)?;
         return Ok(document);
     }
-    fs::read(path).map_err(|error| cannot_read("the outcome", path, error))
+    files::read_bounded(path, MAX_ENTRY).map_err(|error| cannot_read("the outcome", path, error))
 }
 
 /// Reads outcome documents, one per line. A file that is a single document is accepted too.

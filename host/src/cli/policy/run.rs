@@ -8,11 +8,15 @@ use super::given;
 use super::subject::{ConfigFlags, Subject, check_declared};
 use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError, cannot_read};
-use crate::cli::failure::Context as _;
+use crate::cli::failure::{Context as _, Failure};
+use crate::cli::output::{STRONG, paint};
 use crate::cli::session::{Session, outcome_limits};
+use crate::cli::text::Line;
 use crate::config::Settings;
+use crate::files;
+use crate::outcome::counted;
 use crate::policies::MissingKey;
-use crate::policy::{Allocation, Call, Recording, Replay, Trial};
+use crate::policy::{Allocation, Call, Policy, Profile, ProfileError, Recording, Replay, Trial};
 
 /// Call a policy once without a trail; nothing is recorded
 ///
@@ -45,6 +49,10 @@ pub struct Args {
         conflicts_with_all = ["outcome", "existing", "now"]
     )]
     replay: Option<PathBuf>,
+    /// Repeat the call for two seconds, and write where it spends its time to this file, for Speedscope. The component must
+    /// have the names of its functions
+    #[arg(long, value_name = "FILE", conflicts_with = "replay")]
+    profile: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -71,7 +79,13 @@ fn fresh(args: &Args, settings: &Settings, session: &mut Session) -> Result<Exit
         existing: existing.as_deref(),
         ..Trial::new(&outcome, &policy_settings, now)
     };
-    let call = trial.run_with_exchanges(&policy);
+    let (call, profile) = match &args.profile {
+        None => (trial.run_with_exchanges(&policy), None),
+        Some(file) => {
+            let (call, profile) = policy.profile(&trial);
+            (call, Some((file, profile)))
+        }
+    };
     if let Some(file) = &args.record {
         let recording = Recording::new(&policy, &document, &trial, &call)?;
         fs::write(file, recording.to_text())
@@ -85,11 +99,50 @@ fn fresh(args: &Args, settings: &Settings, session: &mut Session) -> Result<Exit
     };
     call::print(&report, &mut session.output)?;
     note_unasked(args, &call, session);
+    if let Some((file, profile)) = profile {
+        write_profile(file, &policy, profile, session)?;
+    }
     Ok(call::exit(&call))
 }
 
+/// The largest recording to read: an outcome, an entry and the exchanges about them.
+const MAX_RECORDING: u64 = 256 << 20;
+
+/// How many functions are named beside the file.
+const HOTTEST: usize = 5;
+
+fn write_profile(
+    file: &Path,
+    policy: &Policy,
+    profile: Result<Profile, ProfileError>,
+    session: &mut Session,
+) -> Result<()> {
+    let failed = || format!("cannot profile the policy {}", Line(policy.name()));
+    let profile = profile.map_err(Failure::new).with_context(failed)?;
+    files::replace(file, profile.to_speedscope(policy.name()).as_bytes())
+        .with_context(|| format!("cannot write the profile {}", file.display()))?;
+    let file = file.display().to_string();
+    let output = &mut session.output;
+    output.note(format_args!(
+        "{} {}: {} in {}",
+        paint(STRONG, "profile"),
+        Line(&file),
+        counted(profile.samples(), "sample", "samples"),
+        counted(profile.calls, "call", "calls")
+    ));
+    for (function, share) in profile.hottest(HOTTEST) {
+        output.note(format_args!(
+            "  {:>5.1} %  {}",
+            share * 100.0,
+            Line(function)
+        ));
+    }
+    Ok(())
+}
+
 fn replay(args: &Args, path: &Path, settings: &Settings, session: &mut Session) -> Result<Exit> {
-    let text = fs::read(path).map_err(|error| cannot_read("the recording", path, error))?;
+    let text = files::read_bounded(path, MAX_RECORDING)
+        .map_err(|error| cannot_read("the recording", path, error))?;
     let wrong = |error| UsageError(format!("{} {error}", path.display()));
     let recording = Recording::parse(&text).map_err(wrong)?;
     let mut replay: Replay = recording

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -13,8 +12,13 @@ use crate::cli::session::{Session, engine, setting};
 use crate::cli::settings_file::{SettingsFile, joined_settings, settings_file};
 use crate::cli::text::Line;
 use crate::config::{ConfigError, Settings};
+use crate::files;
 use crate::policies::{MissingKey, read_secret_setting};
 use crate::policy::{Allocation, Engine, Policy, PolicySettings, SettingsSchema};
+
+/// The largest file to read as a component. The limit on a component, `policy.component_bytes`, is lower unless an operator raises
+/// it; this one ends the reading of a device.
+const MAX_COMPONENT: u64 = 256 << 20;
 
 /// A policy as the command line names it: `builtin`, `builtin:NAME`, or a component's file (`./builtin` for a file of
 /// that name).
@@ -68,7 +72,8 @@ impl Source {
                     ))
                     .into());
                 }
-                fs::read(path).map_err(|error| cannot_read("the policy", path, error))
+                files::read_bounded(path, MAX_COMPONENT)
+                    .map_err(|error| cannot_read("the policy", path, error))
             }
         }
     }
@@ -162,10 +167,7 @@ impl ConfigFlags {
 
 /// Checks settings against those that a policy declares. A policy that declares none takes any.
 pub fn check_declared(policy: &Policy, settings: &PolicySettings) -> Result<()> {
-    let schema =
-        SettingsSchema::of(policy.bytes()).map_err(|error| UsageError(error.to_string()))?;
-    let problems = schema.map(|schema| schema.problems(settings));
-    let problems = problems.unwrap_or_default();
+    let problems = SettingsSchema::problems_of(policy.bytes(), settings).unwrap_or_default();
     if problems.is_empty() {
         return Ok(());
     }

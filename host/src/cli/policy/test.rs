@@ -4,22 +4,28 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::fuel_baseline::{self, FuelBaseline};
 use super::subject::{Subject, unasked};
 use super::test_report::{self, CaseRun, Totals};
 use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError, cannot_read};
 use crate::cli::failure::failure;
+use crate::cli::output::Output;
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::text::Line;
-use crate::policy::{Allocation, CASES_SUFFIX, Call, CaseError, CaseFile, Coverage};
+use crate::outcome::Limits;
+use crate::policy::{
+    Allocation, CASES_SUFFIX, Call, CaseError, CaseFile, CaseReport, Coverage, Difference,
+    Mismatch, Policy,
+};
 
 /// Run test cases against a policy
 ///
 /// A case is TOML. It says what the policy is given (outcome, existing, after, settings, now, faults, recording) and
 /// what it must answer (expect.result, .reason, .message, .entry, .entry_lacks, .log). Only failures are reported in
-/// detail.
+/// detail. --verbose also lists the cases that passed, with the fuel of each.
 ///
-/// Exit codes: 0 all passed, 3 a case failed, 1 there is no case, or a file of cases cannot be used.
+/// Exit codes: 0 all passed, 3 a case failed or uses too much fuel, 1 there is no case, or a file of cases cannot be used.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
@@ -39,6 +45,20 @@ pub struct Args {
     /// Show which answers, settings and host calls no case exercises
     #[arg(long)]
     coverage: bool,
+    /// Fail if a case uses more fuel than this file says; --update-baseline writes it
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// How much more fuel than the baseline's is no failure
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = 5.0,
+        requires = "baseline"
+    )]
+    tolerance: f64,
+    /// Write the fuel of each case into the baseline instead of comparing it
+    #[arg(long, requires = "baseline")]
+    update_baseline: bool,
 }
 
 /// Directories that are not searched for cases: build output, and names that start with a dot.
@@ -59,6 +79,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             CaseFile::load(&path).map_err(|error| failure!("{}: {error}", place(&path, &error)))?;
         files.push(file);
     }
+    let mut baseline = baseline(args)?;
     let policy = args.subject.load(&settings, Allocation::Pooling, session)?;
     let mut coverage = Coverage::new(&policy);
     let mut totals = Totals::default();
@@ -83,6 +104,9 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
                 file.update(index, &mut report)
                     .map_err(|error| failure!("{}: {error}", place(file.path(), &error)))?;
             }
+            if let Some(baseline) = &mut baseline {
+                compare_fuel(args, baseline, file.path(), &mut report);
+            }
             totals.count(&report);
             ran.push(CaseRun {
                 file: file.path().to_owned(),
@@ -96,6 +120,9 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     totals.seconds = started.elapsed().as_secs_f64();
     if ran.is_empty() {
         return Err(failure!("{}", nothing_found(args)));
+    }
+    if let Some(baseline) = baseline.filter(|_| args.update_baseline) {
+        baseline.save()?;
     }
     if let Some(path) = &args.junit {
         test_report::write_junit(path, &policy, &ran)?;
@@ -112,6 +139,73 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     } else {
         Exit::Broken
     })
+}
+
+/// Runs all cases of these files and prints the results. `None` if there is no case.
+pub(super) fn run_all(
+    paths: &[PathBuf],
+    policy: &Policy,
+    limits: &Limits,
+    output: &mut Output,
+) -> Result<Option<Totals>> {
+    let started = Instant::now();
+    let (mut totals, mut ran) = (Totals::default(), Vec::new());
+    for path in find(paths)? {
+        let file =
+            CaseFile::load(&path).map_err(|error| failure!("{}: {error}", place(&path, &error)))?;
+        for index in 0..file.len() {
+            let began = Instant::now();
+            let report = file.run(index, policy, limits);
+            totals.count(&report);
+            ran.push(CaseRun {
+                file: path.clone(),
+                report,
+                duration: began.elapsed(),
+            });
+        }
+    }
+    if ran.is_empty() {
+        return Ok(None);
+    }
+    totals.seconds = started.elapsed().as_secs_f64();
+    test_report::print(policy, &ran, &totals, None, output)?;
+    Ok(Some(totals))
+}
+
+/// The baseline to compare with, or to write. One that is written again keeps the cases that are filtered out.
+fn baseline(args: &Args) -> Result<Option<FuelBaseline>> {
+    let Some(path) = &args.baseline else {
+        return Ok(None);
+    };
+    if !(args.tolerance >= 0.0 && args.tolerance.is_finite()) {
+        return Err(UsageError("--tolerance must be 0 or more".into()).into());
+    }
+    let starts_empty = args.update_baseline && (args.filter.is_none() || !path.exists());
+    Ok(Some(match starts_empty {
+        true => FuelBaseline::empty(path),
+        false => FuelBaseline::load(path)?,
+    }))
+}
+
+/// Adds a mismatch if the case uses more fuel than before, or notes what it uses.
+fn compare_fuel(args: &Args, baseline: &mut FuelBaseline, file: &Path, report: &mut CaseReport) {
+    let Some(fuel) = report.call.as_ref().map(|call| call.fuel) else {
+        return;
+    };
+    if args.update_baseline {
+        baseline.set(file, &report.name, fuel);
+        return;
+    }
+    let before = baseline.get(file, &report.name);
+    if let Some(how) = fuel_baseline::excess(before, fuel, args.tolerance) {
+        if std::mem::take(&mut report.updated) {
+            report.mismatches.clear();
+        }
+        report.mismatches.push(Mismatch {
+            line: None,
+            difference: Difference::Fails { what: "fuel", how },
+        });
+    }
 }
 
 /// The file with the line of the mistake, if it is one line's.

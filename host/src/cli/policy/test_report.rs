@@ -215,12 +215,15 @@ fn print_case(ran: &CaseRun, output: &mut Output) -> io::Result<()> {
         _ => BAD,
     };
     let place = place(ran);
+    let call = ran.report.call.as_ref().filter(|_| output.is_verbose());
+    let fuel = call.map(|call| format!(" ({} fuel)", call.fuel));
     writeln!(
         output,
-        "{} {}: {}",
+        "{} {}: {}{}",
         paint(style, word(&ran.report)),
         Line(&place),
-        paint(STRONG, Line(&ran.report.name))
+        paint(STRONG, Line(&ran.report.name)),
+        paint(FAINT, fuel.unwrap_or_default())
     )?;
     if ran.report.updated {
         return Ok(());

@@ -17,6 +17,7 @@ use crate::cli::exit::{UsageError, read_file};
 use crate::cli::failure::failure;
 use crate::cli::intake::{delivery, door};
 use crate::cli::overdue::deadlines;
+use crate::cli::policy::needs_signature;
 use crate::cli::session::{
     Session, engine, outcome_limits, policy_in_force, policy_limits, read_secret, separate_ref_note,
 };
@@ -339,6 +340,13 @@ fn load_policy(flags: Settings, session: &Session) -> LoadPolicy {
                 settings: given,
                 ..
             } => {
+                if needs_signature(&settings, component) {
+                    return Err(
+                        "the setting policy.require_signature is on, and a policy that is sent has no signature: put it in force \
+                         with `policy activate`"
+                            .into(),
+                    );
+                }
                 let engine = engine(&settings, Allocation::Pooling, None).map_err(failed)?;
                 let policy = Policy::load(&engine, "that was sent", component)
                     .map_err(|error| error.to_string())?;

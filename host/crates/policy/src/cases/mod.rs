@@ -126,7 +126,7 @@ pub enum Difference {
     },
     /// A rule about a text or an entry does not hold.
     Fails {
-        /// `result`, `reason`, `message`, `entry` or `log`.
+        /// `result`, `reason`, `message`, `entry`, `log` or `fuel`.
         what: &'static str,
         /// How it fails, as the end of a sentence.
         how: String,

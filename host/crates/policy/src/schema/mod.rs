@@ -10,6 +10,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use section::SECTION;
+
 use super::PolicySettings;
 
 /// The most settings of a schema.
@@ -164,6 +166,15 @@ impl SettingsSchema {
         self.0.contains_key(name)
     }
 
+    /// What is wrong with settings for a component, one sentence for each problem: by the schema that it declares, or with that
+    /// schema itself. `None` if it declares none, so that no setting is wrong.
+    pub fn problems_of(component: &[u8], settings: &PolicySettings) -> Option<Vec<String>> {
+        match SettingsSchema::of(component) {
+            Ok(schema) => schema.map(|schema| schema.problems(settings)),
+            Err(error) => Some(vec![error.to_string()]),
+        }
+    }
+
     /// What is wrong with settings, one sentence for each problem. None of them contains a value.
     pub fn problems(&self, settings: &PolicySettings) -> Vec<String> {
         let mut found = Vec::new();
@@ -285,12 +296,12 @@ mod tests {
     fn a_section_that_cannot_be_read_is_an_error_and_no_schema() {
         let with = |json: &[u8]| {
             let mut component = EMPTY.to_vec();
-            let length = json.len() + super::section::SECTION.len() + 1;
+            let length = json.len() + super::SECTION.len() + 1;
             component.push(0);
             component.push(0x80 | u8::try_from(length % 128).unwrap());
             component.push(u8::try_from(length / 128).unwrap());
-            component.push(u8::try_from(super::section::SECTION.len()).unwrap());
-            component.extend(super::section::SECTION.as_bytes());
+            component.push(u8::try_from(super::SECTION.len()).unwrap());
+            component.extend(super::SECTION.as_bytes());
             component.extend(json);
             SettingsSchema::of(&component)
         };

@@ -11,7 +11,7 @@ use super::super::{outermost, stack};
 use super::{DeclaredSetting, SchemaError, SettingsSchema};
 
 /// The name of the custom section.
-pub(super) const SECTION: &str = "chiffon:settings";
+pub(in super::super) const SECTION: &str = "chiffon:settings";
 
 /// The version of the section's JSON.
 const VERSION: u32 = 1;

@@ -54,20 +54,22 @@ impl<'a> Trial<'a> {
     ///
     /// The verdict is what the recorder would act on: an `already-recorded` that no entry confirms is a fault.
     pub fn run(&self, policy: &Policy) -> Call {
-        self.call(policy, None)
+        self.run_with(policy, TrialOptions::default())
     }
 
     /// Does the same, and records every host call in [`Call::exchanges`], which copies everything that is passed.
     pub fn run_with_exchanges(&self, policy: &Policy) -> Call {
-        self.call(policy, Some(Transcript::default()))
+        let options = TrialOptions {
+            transcript: Some(Transcript::default()),
+            ..TrialOptions::default()
+        };
+        self.run_with(policy, options)
     }
 
-    fn call(&self, policy: &Policy, transcript: Option<Transcript>) -> Call {
+    /// Does the same with these options; the trial's faults are added to them.
+    pub(super) fn run_with(&self, policy: &Policy, mut trial_options: TrialOptions) -> Call {
         let snapshot = Box::new(EntrySnapshot(self.existing.map(<[u8]>::to_vec)));
-        let trial_options = TrialOptions {
-            faults: self.faults.to_vec(),
-            transcript,
-        };
+        trial_options.faults.extend_from_slice(self.faults);
         let mut call = policy.call_with_options(
             self.outcome,
             snapshot,

@@ -79,15 +79,9 @@ pub fn examine(
     };
     let report = contract.check(&policy_with_settings.policy, called);
     let PolicyWithSettings { policy, settings } = policy_with_settings;
-    let (schema, problems) = match SettingsSchema::of(policy.bytes()) {
-        Ok(schema) => {
-            let problems = schema.as_ref().map(|schema| schema.problems(settings));
-            (schema, problems.unwrap_or_default())
-        }
-        Err(error) => (None, vec![error.to_string()]),
-    };
+    let problems = SettingsSchema::problems_of(policy.bytes(), settings);
     // With a schema, a wrong name is a problem already, and a declared setting may matter to other outcomes than the contract's.
-    let unread_settings = match schema {
+    let unread_settings = match problems {
         Some(_) => Vec::new(),
         None => settings
             .names()
@@ -98,7 +92,7 @@ pub fn examine(
     Examination {
         report,
         unread_settings,
-        problems,
+        problems: problems.unwrap_or_default(),
     }
 }
 

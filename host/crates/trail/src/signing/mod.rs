@@ -95,6 +95,15 @@ enum Signer {
     OpenPgp(OpenPgpKey),
 }
 
+/// Signs a file's bytes as they are, as `ssh-keygen -Y sign -n git` does with an SSH key. Returns the armoured signature.
+///
+/// # Errors
+///
+/// [`TrailError::Invalid`] if the key cannot be used, [`TrailError::Signing`] if no signature can be made now.
+pub fn sign_file(options: &SigningOptions, contents: &[u8]) -> Result<String, TrailError> {
+    Signing::open(options)?.armoured(contents)
+}
+
 impl Signing {
     /// Reads the key.
     ///
@@ -124,6 +133,16 @@ impl Signing {
         })
     }
 
+    /// The armoured signature of these bytes.
+    fn armoured(&self, contents: &[u8]) -> Result<String, TrailError> {
+        match &self.signer {
+            // A key in memory does not fail.
+            Signer::Ssh(key) => Ok(key.sign(contents)),
+            Signer::Agent(key) => self.try_sign(|| key.sign(contents)),
+            Signer::OpenPgp(key) => self.try_sign(|| key.sign(contents)),
+        }
+    }
+
     /// Whether entries that cannot be signed are recorded.
     pub(super) fn records_unsigned(&self) -> bool {
         self.on_failure == OnFailure::Unsigned
@@ -135,13 +154,7 @@ impl Signing {
     ///
     /// [`TrailError::Signing`] if no signature can be made now.
     pub(super) fn sign(&self, commit: &[u8], hash: HashKind) -> Result<Vec<u8>, TrailError> {
-        let signature = match &self.signer {
-            // A key in memory does not fail.
-            Signer::Ssh(key) => key.sign(commit),
-            Signer::Agent(key) => self.try_sign(|| key.sign(commit))?,
-            Signer::OpenPgp(key) => self.try_sign(|| key.sign(commit))?,
-        };
-        Ok(with_header(commit, &signature, hash))
+        Ok(with_header(commit, &self.armoured(commit)?, hash))
     }
 
     fn try_sign(

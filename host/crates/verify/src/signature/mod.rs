@@ -114,6 +114,41 @@ fn judge_openpgp(_: &Signers, _: &split::Signed, _: i64) -> Judgement<'static> {
 const NO_OPENPGP_KEYS: &str =
     "who made its OpenPGP signature; `--openpgp-keys` gives the allowed keys";
 
+/// The keys whose signatures of files count.
+#[derive(Debug)]
+pub struct FileSigners(AllowedSigners);
+
+impl FileSigners {
+    /// Reads a file of allowed signers, in OpenSSH's form, as git uses it.
+    ///
+    /// # Errors
+    ///
+    /// Names the malformed line.
+    pub fn parse(text: &str) -> Result<FileSigners, String> {
+        AllowedSigners::parse(text).map(FileSigners)
+    }
+
+    /// Checks an SSH signature of a file's bytes, as `ssh-keygen -Y sign -n git` makes it, at this time in seconds since 1970. Returns
+    /// the names of the signer.
+    ///
+    /// # Errors
+    ///
+    /// Why the signature does not count.
+    pub fn check(&self, contents: &[u8], signature: &[u8], seconds: i64) -> Result<String, String> {
+        let what = What {
+            it: "the file",
+            moment: "the time now is",
+            edited: "the file changed",
+        };
+        match judge_ssh(&self.0, contents, signature, seconds, &what) {
+            Judgement::Signed(who) => Ok(who.into_owned()),
+            Judgement::Broken(why) => Err(why),
+            Judgement::NotShown(missing) => Err(format!("it is not shown {missing}")),
+            Judgement::Unsigned => Err("its key is not an allowed signer's".to_owned()),
+        }
+    }
+}
+
 /// Judges the signature of a commit with these bytes and this time.
 pub(crate) fn judge<'a>(
     signers: &'a Signers,
@@ -135,34 +170,67 @@ pub(crate) fn judge<'a>(
     if !signed.signature.starts_with(sshsig::BEGIN) {
         return Judgement::Broken("its signature has an unknown format".to_owned());
     }
-    let signature = match sshsig::parse(&signed.signature) {
+    let what = What {
+        it: "it",
+        moment: "the commit is of",
+        edited: "the commit edited",
+    };
+    judge_ssh(
+        &signers.allowed,
+        &signed.payload,
+        &signed.signature,
+        seconds,
+        &what,
+    )
+}
+
+/// The words for what is signed, in a reason why a signature does not count.
+struct What {
+    it: &'static str,
+    /// What the time of the check is.
+    moment: &'static str,
+    edited: &'static str,
+}
+
+/// Judges an SSH signature of these bytes by a key that must be allowed at that time.
+fn judge_ssh<'a>(
+    signers: &'a AllowedSigners,
+    payload: &[u8],
+    armoured: &[u8],
+    seconds: i64,
+    what: &What,
+) -> Judgement<'a> {
+    let What { it, moment, edited } = what;
+    let signature = match sshsig::parse(armoured) {
         Ok(signature) => signature,
         Err(why) => return Judgement::Broken(format!("its SSH signature is malformed: {why}")),
     };
-    let signers = &signers.allowed;
     let fingerprint = || sshsig::fingerprint(&signature.key);
     // The key is looked up first: the signature of a key that is not allowed need not be checked.
     let who = match signers.allows(&signature.key, seconds) {
         Ok(who) => who,
         Err(Denied::Unknown) => {
             return Judgement::Broken(format!(
-                "it is signed by {}, which is not an allowed signer's key",
+                "{it} is signed by {}, which is not an allowed signer's key",
                 fingerprint()
             ));
         }
         Err(Denied::Revoked) => {
-            return Judgement::Broken(format!("it is signed by the revoked key {}", fingerprint()));
+            return Judgement::Broken(format!(
+                "{it} is signed by the revoked key {}",
+                fingerprint()
+            ));
         }
         Err(Denied::Namespace(list)) => {
             return Judgement::Broken(format!(
-                "it is signed by {}, which is allowed for the namespaces {} and not for git",
+                "{it} is signed by {}, which is allowed for the namespaces {} and not for git",
                 fingerprint(),
                 quote(list.as_bytes())
             ));
         }
         Err(Denied::Time(window)) => {
             return Judgement::Broken(format!(
-                "it is signed by {} outside its time: it is allowed {window}, and the commit is of {}",
+                "{it} is signed by {} outside its time: it is allowed {window}, and {moment} {}",
                 fingerprint(),
                 time::show(seconds)
             ));
@@ -178,10 +246,10 @@ pub(crate) fn judge<'a>(
     let Some(key) = signers.key(&signature.key) else {
         return Judgement::Unsigned;
     };
-    match signature.check(&key.public, &signed.payload) {
+    match signature.check(&key.public, payload) {
         Ok(()) => Judgement::Signed(who.into()),
         Err(InvalidSignature::Wrong) => Judgement::Broken(format!(
-            "its signature is not that of {} over its bytes: it was forged, or the commit edited",
+            "its signature is not that of {} over its bytes: it was forged, or {edited}",
             fingerprint()
         )),
         Err(InvalidSignature::Unknown(why)) => {

@@ -1,6 +1,7 @@
 //! The files of new projects. Their sources are part of this repository, where they are built and tested.
 
 use super::Language;
+use crate::cli::policy::interface_files;
 
 /// A project: its files with their names, and its commands.
 pub struct Project {
@@ -33,27 +34,6 @@ macro_rules! kit {
     };
 }
 
-macro_rules! wit {
-    ($($name:literal),*) => {
-        &[$((
-            concat!("wit/", $name, ".wit"),
-            include_str!(concat!("../../../../../wit/", $name, ".wit")),
-        )),*]
-    };
-}
-
-/// The interface files: the policy author's manual, and the source of the bindings.
-const WIT: &[(&str, &str)] = wit!(
-    "clock",
-    "config",
-    "filesystem",
-    "git",
-    "log",
-    "recorder",
-    "types",
-    "world"
-);
-
 const RUST: &[(&str, &str)] = &[
     ("Cargo.toml", template!("rust/Cargo.toml.txt")),
     (".cargo/config.toml", template!("rust/config.toml")),
@@ -78,8 +58,9 @@ const RUST: &[(&str, &str)] = &[
 ];
 
 const PYTHON: &[(&str, &str)] = &[
-    (".gitignore", "/FILE.wasm\n__pycache__/\n"),
+    (".gitignore", "/FILE.wasm\n__pycache__/\nvenv/\n"),
     ("README.md", template!("python/README.md")),
+    ("build.sh", template!("python/build.sh")),
     ("requirements.txt", template!("python/requirements.txt")),
     ("policy.py", template!("python/policy.py")),
     ("answers.py", template!("python/answers.py")),
@@ -94,6 +75,7 @@ const JAVASCRIPT: &[(&str, &str)] = &[
         "/FILE.wasm\n/bundle.js\n/bundle.js.map\n/node_modules/\n",
     ),
     ("README.md", template!("javascript/README.md")),
+    ("build.sh", template!("javascript/build.sh")),
     ("package.json", template!("javascript/package.json")),
     ("policy.js", template!("javascript/policy.js")),
     ("answers.js", template!("javascript/answers.js")),
@@ -123,7 +105,7 @@ pub fn project(language: Language, name: &str) -> Project {
         Language::Rust => format!("target/wasm32-wasip2/release/{file}.wasm"),
         _ => format!("{file}.wasm"),
     };
-    let fill = |text: &str| text.replace("FILE", &file).replace("NAME", name);
+    let fill = |text: &str| replace_word(&replace_word(text, "FILE", &file), "NAME", name);
     let mut files: Vec<(String, String)> = sources
         .iter()
         .map(|(path, text)| {
@@ -136,10 +118,8 @@ pub fn project(language: Language, name: &str) -> Project {
             ((*path).to_owned(), text)
         })
         .collect();
-    files.extend(
-        WIT.iter()
-            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned())),
-    );
+    let interface = interface_files::POLICY.iter();
+    files.extend(interface.map(|(path, text)| (format!("wit/{path}"), (*text).to_owned())));
     files.push((
         format!("tests/{name}.test.toml"),
         template!("cases.test.toml").to_owned(),
@@ -164,6 +144,22 @@ pub fn project(language: Language, name: &str) -> Project {
     }
 }
 
+/// Replaces a word, but not a part of a longer one, such as of the name of a constant.
+fn replace_word(text: &str, word: &str, by: &str) -> String {
+    let is_part_of_a_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut replaced = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(word) {
+        let (before, after) = (&rest[..at], &rest[at + word.len()..]);
+        replaced.push_str(before);
+        let stands_alone =
+            !replaced.ends_with(is_part_of_a_word) && !after.starts_with(is_part_of_a_word);
+        replaced.push_str(if stands_alone { by } else { word });
+        rest = after;
+    }
+    replaced + rest
+}
+
 /// A source file of the workspace as a project has it: the kit lies one level higher, so the interface is nearer.
 fn of_its_own(text: &str) -> String {
     text.replace("\"../../wit\"", "\"../wit\"")
@@ -172,7 +168,7 @@ fn of_its_own(text: &str) -> String {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use super::{Language, project};
+    use super::{Language, project, replace_word};
     use std::path::Path;
 
     #[test]
@@ -183,6 +179,19 @@ mod tests {
             let name = file.unwrap().file_name().into_string().unwrap();
             let path = format!("policy-kit/src/{name}");
             assert!(files.iter().any(|(file, _)| *file == path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_blank_is_a_whole_word() {
+        assert_eq!(
+            replace_word("NAME NAMED LONGEST_NAME NAME-1 /NAME.x", "NAME", "my-own"),
+            "my-own NAMED LONGEST_NAME my-own-1 /my-own.x"
+        );
+        for language in [Language::Python, Language::JavaScript] {
+            let files = project(language, "my-own").files;
+            let json = files.iter().find(|(path, _)| path.starts_with("json_text"));
+            assert!(json.unwrap().1.contains("LONGEST_NAME"));
         }
     }
 
