@@ -206,6 +206,17 @@ fn show_prove_log_and_report_cross_the_border() {
     assert!(table.contains("end of the trail"), "{table}");
     let report = machine.done(&["-C", "two", "--json", "report"]).object();
     assert_eq!(report["counted"], 1, "{report}");
+    let doctor = |name: &str| machine.run(&["-C", name, "doctor"]);
+    assert!(
+        doctor("one").out.contains("look  end "),
+        "{:?}",
+        doctor("one")
+    );
+    assert!(
+        doctor("two").out.contains("good  beginning "),
+        "{:?}",
+        doctor("two")
+    );
     // The trail before is away.
     fs::create_dir_all(machine.path("vault/deep")).unwrap();
     fs::rename(machine.path("one"), machine.path("vault/deep/one")).unwrap();

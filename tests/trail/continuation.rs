@@ -398,3 +398,61 @@ fn what_people_commit_after_the_end_is_no_entry() {
     let report = years.chain(0..2);
     assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
 }
+
+#[test]
+fn of_two_that_end_it_while_others_record_one_wins_and_no_task_is_in_both() {
+    let years = Years::with_one();
+    let origin = years.open(0).origin(&[]).unwrap();
+    let successors = [1, 2].map(|year| {
+        let prepared = continuation::prepare(&years.path(year), init(year), &origin);
+        prepared.unwrap().0
+    });
+    let ids: Vec<String> = (0..200).map(|number| format!("t-{number}")).collect();
+    let before = || Trail::open(&years.path(0), OpenOptions::default()).unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let ended = std::thread::scope(|scope| {
+        for part in ids.chunks(50) {
+            let (tell, recorder) = (tell.clone(), recorder(before(), builtin(), &years.clock));
+            scope.spawn(move || {
+                for id in part {
+                    let result = recorder.record(&completed(id)).result;
+                    let _ = tell.send(result);
+                }
+            });
+        }
+        for _ in 0..20 {
+            assert_eq!(told.recv().unwrap(), AnswerKind::Committed);
+        }
+        let ends = [1, 2].map(|year| {
+            let (trail, clock) = (before(), years.shared_clock());
+            scope.spawn(move || record_end(&trail, UUIDS[year], engine(), &clock))
+        });
+        ends.map(|end| end.join().unwrap())
+    });
+    let winner = usize::from(ended[0].is_err());
+    assert!(matches!(ended[winner], Ok(true)), "{ended:?}");
+    assert!(
+        matches!(
+            ended[1 - winner],
+            Err(ContinuationError::OtherSuccessor { .. })
+        ),
+        "{ended:?}"
+    );
+    let (successor, uuid) = (&successors[winner], UUIDS[winner + 1]);
+    let clock = years.shared_clock();
+    complete(&before(), (successor, uuid), None, engine(), &clock).unwrap();
+    let recorder = recorder(successor.clone(), builtin(), &years.clock);
+    for id in &ids {
+        let result = recorder.record(&completed(id)).result;
+        assert!(
+            matches!(result, AnswerKind::Committed | AnswerKind::AlreadyRecorded),
+            "{id}: {result:?}"
+        );
+    }
+    // The task `a`, the two ends, and each of the others once.
+    let number = tasks(&before()).len() + tasks(successor).len();
+    assert_eq!(number, ids.len() + 3);
+    let paths = [years.path(0), years.path(winner + 1)];
+    let report = verify::verify_chain(&paths, || Ok(Options::default())).unwrap();
+    assert_eq!(report.result(), AuditResult::Holds, "{report:#?}");
+}

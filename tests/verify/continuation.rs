@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chiffon_audit_cli::trail::{OpenOptions, Trail};
 use chiffon_audit_cli::verify::{self, AuditResult, ChainReport, Options, Verdict};
 
-use super::forge::{Commit, Forge, Operation, flat};
+use super::forge::{Commit, Forge, Operation, flat, sharded};
 
 const ONE: &str = "11111111-1111-4111-8111-111111111111";
 const TWO: &str = "22222222-2222-4222-8222-222222222222";
@@ -27,7 +27,11 @@ fn genesis(uuid: &str) -> Forge {
 
 /// Records an entry with this metadata, as an honest host would.
 fn record_with(forge: &mut Forge, task: &str, metadata: &str) -> String {
-    let mut draft = forge.draft(&flat(task));
+    record_at(forge, &flat(task), metadata)
+}
+
+fn record_at(forge: &mut Forge, path: &str, metadata: &str) -> String {
+    let mut draft = forge.draft(path);
     for operation in &mut draft.operations {
         if let Operation::Write { contents, .. } = operation {
             *contents = contents.replace(
@@ -188,6 +192,21 @@ fn a_beginning_that_is_not_the_first_entry_is_broken() {
     two.record(&flat("early"));
     let begin = record_begin(&mut two, &said_of(&one, ONE));
     two.broken("continuation", Some(&begin), "entries come before it");
+}
+
+#[test]
+fn a_duplicate_end_or_beginning_is_broken() {
+    let mut one = first(TWO);
+    let metadata = format!("{{\"successor\": \"{THREE}\"}}");
+    let again = record_at(&mut one, &sharded("chiffon-audit.end"), &metadata);
+    one.broken("continuation", Some(&again), "an entry after the end");
+    one.broken("once", Some(&again), "chiffon-audit.end");
+    let mut two = after(TWO, &said_of(&first(TWO), ONE));
+    let metadata = "{\"predecessor\": {}}";
+    let again = record_at(&mut two, &sharded("chiffon-audit.begin"), metadata);
+    two.broken("once", Some(&again), "chiffon-audit.begin");
+    // Whichever is named first, the first one counts.
+    broken(&[&one, &two], "links", "");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `doctor`: checks whether this machine, trail and store are fit to record, and tries it on a temporary trail.
 
+mod continuation;
 mod machine;
 
 use std::io::Write as _;
@@ -162,6 +163,7 @@ impl Doctor {
         self.left_out(&trail);
         self.history(&trail);
         self.remotes(&trail);
+        self.continuation(&trail);
         let (finding, says) = machine::file_system(trail.common_dir());
         self.add("file system", finding, says);
         match trail.has_begun() {

@@ -318,7 +318,7 @@ mod tests {
         let found =
             members(document, ["k"]).map(|found| match found.values.into_iter().next().flatten() {
                 Some(Value::Text(text)) => text.into_owned(),
-                Some(Value::Other(_)) => "(other)".to_owned(),
+                Some(Value::Other(raw)) => format!("other: {raw}"),
                 None => "(none)".to_owned(),
             });
         assert_eq!(found.as_deref().map_err(|why| *why), expect, "{document}");
@@ -328,12 +328,20 @@ mod tests {
     fn members_of_the_outermost_object_are_found() {
         check(r#"{}"#, Ok("(none)"));
         check(r#" {"k":"v"} "#, Ok("v"));
-        check(r#"{"a":{"k":"inner"},"k":[1,[],{}]}"#, Ok("(none)"));
+        check(
+            r#"{"a":{"k":"inner"},"k":[1,[],{}]}"#,
+            Ok("other: [1,[],{}]"),
+        );
         check(
             r#"{"a":[{"k":"inner"},-0.5e+3,true,null],"\u006b":"\ud83d\ude00\n"}"#,
             Ok("\u{1f600}\n"),
         );
-        check(r#"{"k":12}"#, Ok("(other)"));
+        check(r#"{"k":12}"#, Ok("other: 12"));
+        check(
+            r#"{"k":{"k":{"k":1}} ,"a":{}}"#,
+            Ok(r#"other: {"k":{"k":1}}"#),
+        );
+        check(r#"{"k": {},"a":[]}"#, Ok("other: {}"));
     }
 
     #[test]
