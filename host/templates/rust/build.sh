@@ -3,6 +3,8 @@
 # those are replaced: the digest of a policy is its identity. Cargo.lock and the version of Rust decide the rest.
 set -eu
 cd "$(dirname "$0")"
+# Incremental builds divide the code in another way.
+export CARGO_INCREMENTAL=0
 home=${CARGO_HOME:-$HOME/.cargo}
 flags="'--remap-path-prefix=$PWD=project', '--remap-path-prefix=$home=cargo'"
 # rustc takes the last prefix that fits, and each registry has a directory named for its index's URL.

@@ -9,6 +9,7 @@ mod manifest;
 mod pull;
 mod push;
 mod reference;
+mod token;
 
 pub use client::{Client, Credentials, Options};
 pub use manifest::SIGNATURE;
