@@ -8,7 +8,7 @@
 #   AUDIT_REMOTE    the git remote that has the trail [default: origin]
 #   AUDIT_OUTCOME   a file with a JSON value, which becomes execution_result.outcome.details
 #   AUDIT_SPOOL     a directory that outlives the job: outcomes wait there while the remote cannot be reached
-#   AUDIT_VERIFY    `false` skips the verification
+#   AUDIT_VERIFY    `false` skips the verification; `strict` also fails if something cannot be shown, as in a shallow clone
 #   AUDIT_TOKEN     a token that may push, sent to the server of the remote only
 set -eu
 
@@ -76,14 +76,37 @@ if [ -n "${AUDIT_TOKEN:-}" ] && [ -n "$server" ]; then
     export GIT_CONFIG_COUNT=$((count + 1))
 fi
 
-set -- -C "$directory" commit --encode-ids --push "$remote"
+set -- -C "$directory" commit --encode-ids --push "$remote" --json
 if [ -n "${AUDIT_SPOOL:-}" ]; then
     set -- "$@" --spool "$AUDIT_SPOOL"
 fi
-printf '{"task_id": %s, "plan_id": %s, "status": "%s", "execution_result": {"outcome": {"native_state": %s, "url": %s, "commit": %s, "details": %s}}}' \
-    "$(json "$task")" "$(json "$plan")" "$status" "$(json "$state")" "$(json "$url")" "$(json "$commit")" "$details" |
-    "$program" "$@" -
 
+# Records the outcome with these details, and prints the receipt.
+record() {
+    printf '{"task_id": %s, "plan_id": %s, "status": "%s", "execution_result": {"outcome": {"native_state": %s, "url": %s, "commit": %s, "details": %s}}}' \
+        "$(json "$task")" "$(json "$plan")" "$status" "$(json "$state")" "$(json "$url")" "$(json "$commit")" "$details" |
+        "$program" "$@" -
+}
+
+code=0
+receipt=$(record "$@") || code=$?
+if [ "$code" = 4 ] && [ "$details" != null ]; then
+    echo "record.sh: $AUDIT_OUTCOME cannot be recorded, so the outcome is recorded without it" >&2
+    details=null
+    code=0
+    receipt=$(record "$@") || code=$?
+fi
+printf '%s\n' "$receipt"
+[ "$code" = 0 ] || exit "$code"
+
+case $receipt in
+    *'"result":"spooled"'*) exit 0 ;;
+esac
 if [ "${AUDIT_VERIFY:-true}" != false ]; then
-    "$program" -C "$directory" verify --against "remote:$remote"
+    "$program" -C "$directory" verify --against "remote:$remote" || code=$?
+    if [ "$code" = 6 ] && [ "${AUDIT_VERIFY:-true}" != strict ]; then
+        echo 'record.sh: not everything can be shown in this clone, which may be shallow; AUDIT_VERIFY=strict fails here' >&2
+        code=0
+    fi
+    exit "$code"
 fi

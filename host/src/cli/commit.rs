@@ -95,12 +95,13 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let mut spooled = None;
     let recorded = match args.push.is_asked() {
         true => record_at_remote(args, &document, &settings, file.is_some(), session),
-        false => record_here(&document, &settings, file.is_some(), session).map(|it| (it, None)),
+        false => record_here(&document, &settings, file.is_some(), session)
+            .map(|answer| (Exit::of_answer(answer.result), answer, None)),
     };
     let (answer, exit) = match recorded {
-        Ok((answer, kept)) => {
+        Ok((exit, answer, kept)) => {
             spooled = kept;
-            answered(answer, spooled.is_some())
+            (answer, exit)
         }
         Err(error) => (unavailable(&document, &error), error.exit),
     };
@@ -198,7 +199,7 @@ fn record_at_remote(
     settings: &Settings,
     with_call: bool,
     session: &mut Session,
-) -> Result<(Answer, Option<PathBuf>)> {
+) -> Result<(Exit, Answer, Option<PathBuf>)> {
     let recorder = args.push.open(session, settings, Allocation::OnDemand)?;
     let mut recorder = recorder.context("no remote is named")?;
     if with_call {
@@ -207,17 +208,10 @@ fn record_at_remote(
     let output = &mut session.output;
     let mut say = |text: String| output.note(format_args!("{}", Line(&text)));
     let recorded = recorder.record(&[document.to_vec()], &mut say)?;
-    let answer = recorded.answers.into_iter().next();
-    let answer = answer.context("the remote's recorder gave no answer")?;
-    Ok((answer, recorded.spooled))
-}
-
-fn answered(answer: Answer, is_spooled: bool) -> (Answer, Exit) {
-    let exit = match is_spooled {
-        true => Exit::Done,
-        false => Exit::of_answer(answer.result),
-    };
-    (answer, exit)
+    let recorded = recorded.into_iter().next();
+    let recorded = recorded.context("the remote's recorder gave no answer")?;
+    let spool = recorder.spool().filter(|_| recorded.is_spooled);
+    Ok((recorded.exit, recorded.answer, spool.map(Path::to_owned)))
 }
 
 /// Reports that an outcome waits in the spool.
@@ -234,7 +228,7 @@ fn print_spooled(
     let reason = reason(answer).unwrap_or_default();
     let directory = directory.display().to_string();
     output.note(format_args!(
-        "{} {}: kept in {} until the remote can be reached",
+        "{} {}: kept in {} until the remote can be used",
         paint(UNSURE, "not recorded yet:"),
         Line(task),
         Line(&directory)

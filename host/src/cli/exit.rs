@@ -122,14 +122,17 @@ impl Exit {
     /// The exit code for an error of a remote.
     pub fn of_remote_error(error: &RemoteError) -> Exit {
         match error {
-            RemoteError::WentBack { .. } => Exit::Broken,
+            RemoteError::WentBack { .. }
+            | RemoteError::Altered { .. }
+            | RemoteError::Damaged { .. } => Exit::Broken,
             RemoteError::Diverged { .. } | RemoteError::Foreign { .. } => Exit::Conflicting,
             RemoteError::Rejected { .. }
             | RemoteError::TooLarge { .. }
+            | RemoteError::Race { .. }
             | RemoteError::Empty { .. } => Exit::Refused,
             RemoteError::Unreachable { .. }
             | RemoteError::Unauthorised { .. }
-            | RemoteError::Race { .. }
+            | RemoteError::Unpushed { .. }
             | RemoteError::Git(_) => Exit::CouldNot,
         }
     }

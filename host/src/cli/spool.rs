@@ -4,8 +4,9 @@
 //! that end with `.KIND.payload`. A file appears under its name only when it is complete and synced. Other programs may
 //! keep files with other endings in the same directory, such as the client libraries: none of them is read.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli::Result;
@@ -68,11 +69,13 @@ impl Spool {
         self.write(&self.new_name(PAYLOAD), payload)
     }
 
-    /// All complete files.
+    /// All complete files, the oldest first. Only regular files: reading a pipe could block for ever.
     pub fn files(&self) -> Vec<Kept> {
         let entries = fs::read_dir(&self.directory).into_iter().flatten();
         let kept = entries.filter_map(|entry| {
             let path = entry.ok()?.path();
+            let metadata = path.symlink_metadata().ok()?;
+            let modified = metadata.is_file().then(|| metadata.modified().ok())?;
             let name = path.file_name()?.to_str()?;
             let contents = match () {
                 () if name.ends_with(&self.ending(OUTCOMES)) => lines(&fs::read(&path).ok()?),
@@ -81,9 +84,13 @@ impl Spool {
                 }
                 () => return None,
             };
-            Some(Kept { path, contents })
+            Some((modified, Kept { path, contents }))
         });
-        kept.collect()
+        let mut kept: Vec<_> = kept.collect();
+        kept.sort_by(|(one, first), (other, second)| {
+            (one, &first.path).cmp(&(other, &second.path))
+        });
+        kept.into_iter().map(|(_, kept)| kept).collect()
     }
 
     /// Removes a file that was recorded.
@@ -122,9 +129,22 @@ impl Spool {
         let failed = || format!("cannot write to the spool {}", self.directory.display());
         fs::create_dir_all(&self.directory).with_context(failed)?;
         let partial = self.directory.join(format!("{name}.partial"));
-        let mut file = File::create(&partial).with_context(failed)?;
-        file.write_all(bytes).with_context(failed)?;
-        file.sync_all().with_context(failed)?;
+        let write = || {
+            let mut options = OpenOptions::new();
+            // Outcomes may hold secrets that a policy would redact.
+            let mut file = options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&partial)?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        };
+        if let Err(error) = write() {
+            let _ = fs::remove_file(&partial);
+            return Err(error).with_context(failed);
+        }
         fs::rename(&partial, self.directory.join(name)).with_context(failed)?;
         let directory = File::open(&self.directory).with_context(failed)?;
         directory.sync_all().with_context(failed)

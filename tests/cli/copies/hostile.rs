@@ -190,3 +190,41 @@ fn a_trail_that_was_altered_here_is_not_copied() {
     assert!(ran.exit != Some(0), "{ran:?}");
     assert_eq!(machine.rev("hub.git", "audit"), before);
 }
+
+#[test]
+fn a_directory_of_the_repository_is_no_remote() {
+    let machine = machine();
+    let trap = trap(&machine);
+    let work = machine.path("work");
+    git(&work, &["init", "-q", "--bare", "evil.git"]);
+    let path = machine.write(
+        "work/evil.git/hooks/pre-receive",
+        format!("#!/bin/sh\n{trap}\n"),
+    );
+    executable(&path);
+    for url in ["./evil.git", ".", ".git", "../work/evil.git"] {
+        git(&work, &["config", "remote.origin.url", url]);
+        let ran = machine.sync("work", &["--dedicated"]);
+        assert_eq!(
+            (ran.exit, ran.err.contains("within this repository")),
+            (Some(2), true),
+            "{ran:?}"
+        );
+        machine.push("work", "two", &[]);
+    }
+    assert!(!machine.path("executed").exists());
+}
+
+#[test]
+fn a_name_that_would_make_a_bad_ref_is_refused() {
+    let machine = machine();
+    for name in ["../../heads", "x y", "q..r", ".a", "a.lock", "a//b"] {
+        git(
+            &machine.path("work"),
+            &["config", &format!("remote.{name}.url"), "../hub.git"],
+        );
+        let ran = machine.run(&["-C", "work", "sync", name]);
+        assert_eq!(ran.exit, Some(2), "{name} {ran:?}");
+    }
+    git(&machine.path("work"), &["fsck", "--strict"]);
+}

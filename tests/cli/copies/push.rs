@@ -154,12 +154,23 @@ fn a_remote_that_is_away_makes_an_outcome_unavailable_or_spooled() {
             "{ran:?}"
         );
     }
+    // A document on several lines stays one.
+    let args = [
+        "-C", "job", "commit", "--push", "origin", "-", "--spool", "spool",
+    ];
+    let ran = machine.run_with_input(
+        &args,
+        "{\n  \"task_id\": \"lines\",\n  \"status\": \"completed\"\n}\n",
+    );
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
     std::fs::rename(machine.path("away"), machine.path("hub.git")).unwrap();
     let ran = machine.push("job", "four", &spool);
     assert_eq!(ran.object()["result"], "committed");
-    let mut tasks = machine.tasks_of_hub();
-    tasks.sort();
-    assert_eq!(tasks, ["four", "one", "three", "two"]);
+    // In the order in which they were kept.
+    assert_eq!(
+        machine.tasks_of_hub(),
+        ["one", "two", "three", "lines", "four"]
+    );
     assert_eq!(std::fs::read_dir(machine.path("spool")).unwrap().count(), 0);
 }
 
@@ -279,4 +290,207 @@ fn a_task_of_the_trail_before_is_not_recorded_again_at_a_remote() {
         Some(2),
         "there is no remote"
     );
+}
+
+/// A trail on people's default branch, with the task `one`.
+fn on_main() -> Machine {
+    let machine = Machine::new();
+    let root = machine.dir.path();
+    git(root, &["init", "-q", "--bare", "-b", "main", "hub.git"]);
+    git(root, &["init", "-q", "-b", "main", "work"]);
+    let work = machine.path("work");
+    git(&work, &["commit", "-q", "--allow-empty", "-m", "start"]);
+    git(&work, &["remote", "add", "origin", "../hub.git"]);
+    assert_eq!(machine.record_in("work", "one").exit, Some(0));
+    git(&work, &["push", "-q", "origin", "main"]);
+    machine
+}
+
+#[test]
+fn a_job_without_a_branch_records_on_the_trail_of_the_remote() {
+    let machine = machine();
+    machine.sync("work", &[]);
+    machine.clone_hub(&["--depth=1"], "job");
+    git(&machine.path("job"), &["checkout", "-q", "--detach"]);
+    assert_eq!(
+        machine.push("job", "two", &[]).object()["ref"],
+        "refs/heads/audit"
+    );
+    assert_eq!(machine.tasks_of_hub(), ["one", "two"]);
+    // Where there is no trail at all, too.
+    let machine = super::machine();
+    machine.clone_hub(&[], "job");
+    git(&machine.path("job"), &["checkout", "-q", "--detach"]);
+    assert_eq!(
+        machine.push("job", "one", &[]).object()["result"],
+        "committed"
+    );
+}
+
+#[test]
+fn a_trail_among_peoples_commits_is_found_whatever_is_checked_out() {
+    let machine = on_main();
+    let work = machine.path("work");
+    // The newest commits are people's, and a branch was made from an entry.
+    git(
+        &work,
+        &["commit", "-q", "--allow-empty", "-m", "a person's"],
+    );
+    git(&work, &["branch", "feature"]);
+    git(&work, &["push", "-q", "origin", "main", "feature"]);
+    machine.clone_hub(&["--depth=1", "-b", "feature"], "job");
+    assert_eq!(
+        machine.push("job", "one", &[]).object()["result"],
+        "already-recorded"
+    );
+    let ran = machine.push("job", "two", &[]).object();
+    assert_eq!(
+        (ran["result"].as_str(), ran["ref"].as_str()),
+        (Some("committed"), Some("refs/heads/main"))
+    );
+    assert_eq!(machine.rev("hub.git", "refs/heads/audit"), None);
+    // A pull request is merged in the clone, and is not pushed.
+    let job = machine.path("job");
+    git(&job, &["checkout", "-q", "-b", "pull/1/merge"]);
+    git(
+        &job,
+        &["commit", "-q", "--allow-empty", "-m", "not reviewed"],
+    );
+    assert_eq!(
+        machine.push("job", "three", &[]).object()["ref"],
+        "refs/heads/main"
+    );
+    assert_eq!(machine.rev("hub.git", "refs/heads/pull/1/merge"), None);
+    assert!(
+        !git(&machine.path("hub.git"), &["log", "--all", "--format=%s"]).contains("not reviewed")
+    );
+    assert_eq!(machine.run(&["verify", "hub.git"]).exit, Some(0));
+}
+
+#[test]
+fn a_persons_commits_are_not_pushed_by_recording() {
+    let machine = on_main();
+    git(
+        &machine.path("work"),
+        &["commit", "-q", "--allow-empty", "-m", "not reviewed"],
+    );
+    let ran = machine.push("work", "two", &["--spool", "spool"]);
+    assert_eq!(ran.object()["result"], "spooled", "{ran:?}");
+    assert_eq!(ran.exit, Some(1), "{ran:?}");
+    assert!(
+        !git(&machine.path("hub.git"), &["log", "--format=%s", "main"]).contains("not reviewed")
+    );
+}
+
+#[test]
+fn a_trail_with_a_persons_commit_on_top_is_not_begun_again() {
+    let machine = machine();
+    let work = machine.path("work");
+    git(&work, &["push", "-q", "origin", "audit:refs/heads/trail"]);
+    machine.clone_hub(&["-b", "trail"], "person");
+    git(
+        &machine.path("person"),
+        &["commit", "-q", "--allow-empty", "-m", "note"],
+    );
+    git(&machine.path("person"), &["push", "-q", "origin", "trail"]);
+    machine.clone_hub(&["--single-branch"], "job");
+    assert_eq!(
+        machine.push("job", "one", &[]).object()["result"],
+        "already-recorded"
+    );
+    assert_eq!(machine.rev("hub.git", "refs/heads/audit"), None);
+}
+
+#[test]
+fn a_coprocess_goes_on_when_the_remote_is_back() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let machine = machine();
+    machine.sync("work", &[]);
+    machine.clone_hub(&[], "job");
+    let mut command =
+        machine.command(&["-C", "job", "ingest", "--push", "origin", "--receipts", "-"]);
+    let command = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let (mut stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut receipts = BufReader::new(stdout).lines();
+    let mut report = |task: &str| {
+        writeln!(stdin, "{}", outcome(task, "completed")).unwrap();
+        let receipt: serde_json::Value =
+            serde_json::from_str(&receipts.next().unwrap().unwrap()).unwrap();
+        receipt["result"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(report("two"), "committed");
+    std::fs::rename(machine.path("hub.git"), machine.path("away")).unwrap();
+    assert_eq!(report("three"), "unavailable");
+    std::fs::rename(machine.path("away"), machine.path("hub.git")).unwrap();
+    // A remote that could not be used is left alone for a while.
+    let back = (0..200).any(|_| {
+        std::thread::park_timeout(std::time::Duration::from_millis(100));
+        report("three") == "committed"
+    });
+    assert!(back);
+    drop(report);
+    drop(stdin);
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_the_remote_finds_too_large_is_pushed_in_parts() {
+    let machine = machine();
+    machine.sync("work", &[]);
+    git(
+        &machine.path("hub.git"),
+        &["config", "receive.maxInputSize", "6000"],
+    );
+    machine.clone_hub(&[], "job");
+    let random = |seed: u64| -> String {
+        let mut numbers = fastrand::Rng::with_seed(seed);
+        (0..2_500).map(|_| numbers.alphanumeric()).collect()
+    };
+    let lines: Vec<String> = (0..6)
+        .map(|number| {
+            let text = random(number);
+            format!(r#"{{"task_id":"big{number}","status":"completed","execution_result":{{"outcome":{{"text":"{text}"}}}}}}"#)
+        })
+        .collect();
+    let file = machine.write("lines", lines.join("\n"));
+    let ran = machine.run(&[
+        "-C",
+        "job",
+        "ingest",
+        "--push",
+        "origin",
+        file.to_str().unwrap(),
+        "--json",
+    ]);
+    assert_eq!(
+        (ran.exit, ran.object()["committed"].as_u64()),
+        (Some(0), Some(6)),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_refusal_that_stays_is_not_tried_for_ever() {
+    let machine = machine();
+    machine.sync("work", &[]);
+    machine.clone_hub(&[], "job");
+    machine.hook(
+        "pre-receive",
+        "echo policy: fetch first approval >&2; exit 1",
+    );
+    let ran = machine.push("job", "two", &[]).object();
+    assert_eq!(
+        (ran["cause"].as_str(), ran["retry"].as_bool()),
+        (Some("rejected"), Some(false)),
+        "{ran}"
+    );
+    std::fs::remove_file(machine.path("hub.git/hooks/pre-receive")).unwrap();
+    // A lock that a crash has left.
+    machine.write("hub.git/refs/heads/audit.lock", "");
+    let ran = machine.push("job", "two", &[]).object();
+    assert_eq!(ran["cause"], "rejected", "{ran}");
 }

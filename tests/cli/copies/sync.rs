@@ -293,3 +293,44 @@ fn a_remote_that_is_not_known_changes_nothing() {
         );
     }
 }
+
+#[test]
+fn a_remote_whose_trail_was_altered_is_an_alarm() {
+    let machine = machine();
+    machine.record_in("work", "two");
+    machine.sync("work", &[]);
+    machine.clone_hub(&["-b", "audit"], "person");
+    let person = machine.path("person");
+    git(&person, &["rm", "-q", "-r", ".audit"]);
+    git(&person, &["commit", "-q", "-m", "tidy up"]);
+    git(&person, &["push", "-q", "origin", "audit"]);
+    let before = machine.rev("work", "audit");
+    for _ in 0..2 {
+        let ran = machine.sync("work", &["--json"]);
+        assert_eq!(ran.exit, Some(3), "{ran:?}");
+        assert_eq!(ran.object()["remotes"][0]["cause"], "altered");
+    }
+    assert_eq!(machine.rev("work", "audit"), before);
+}
+
+#[test]
+fn a_remote_that_lost_its_policies_is_an_alarm_that_can_be_accepted() {
+    let machine = machine();
+    git(&machine.path("work"), &["branch", "audit-policies", "main"]);
+    machine.sync("work", &[]);
+    git(
+        &machine.path("hub.git"),
+        &["update-ref", "-d", "refs/heads/audit-policies"],
+    );
+    let ran = machine.sync("work", &[]);
+    assert_eq!(ran.exit, Some(3), "{ran:?}");
+    assert!(ran.err.contains("--accept-tip none"), "{ran:?}");
+    assert_eq!(
+        machine.sync("work", &["--accept-tip", "none"]).exit,
+        Some(0)
+    );
+    assert_eq!(
+        machine.rev("hub.git", "audit-policies"),
+        machine.rev("work", "audit-policies")
+    );
+}

@@ -160,7 +160,12 @@ impl PushRepository {
         })
     }
 
-    fn has_commit(&self, remote: &Remote, commit: &str) -> Result<bool, RemoteError> {
+    /// Whether a commit is here, or borrowed.
+    ///
+    /// # Errors
+    ///
+    /// [`RemoteError::Git`].
+    pub fn has_commit(&self, remote: &Remote, commit: &str) -> Result<bool, RemoteError> {
         let name = format!("{commit}^{{commit}}");
         let ended = self.git(remote, &["cat-file", "-e", &name])?;
         Ok(ended.status.success())

@@ -93,6 +93,40 @@ pub enum RemoteError {
         /// The ref.
         reference: String,
     },
+    /// What the remote sends is damaged, or not all there.
+    #[error("the copy at {remote} is damaged: {said}")]
+    Damaged {
+        /// The remote's name.
+        remote: String,
+        /// The words of git or of the remote.
+        said: String,
+    },
+    /// The remote's trail has commits that change what was recorded.
+    #[error(
+        "the trail at {remote} was altered: {commit} on its {reference} does not only add entries, so it is not taken; `verify \
+         --against remote:{remote} --full` shows what was changed"
+    )]
+    Altered {
+        /// The remote's name.
+        remote: String,
+        /// The ref.
+        reference: String,
+        /// The remote's commit.
+        commit: String,
+    },
+    /// A branch that people work on has commits that the remote lacks.
+    #[error(
+        "{reference} has {commits} here that {remote} lacks, and people work on it: push it first, so that recording pushes nothing \
+         else"
+    )]
+    Unpushed {
+        /// The remote's name.
+        remote: String,
+        /// The ref.
+        reference: String,
+        /// The number of commits, with the noun.
+        commits: String,
+    },
     /// The git program could not be started, or the temporary repository could not be made.
     #[error("cannot run git: {0}")]
     Git(String),
@@ -110,6 +144,9 @@ impl RemoteError {
             RemoteError::Diverged { .. } => Cause::Diverged,
             RemoteError::WentBack { .. } => Cause::WentBack,
             RemoteError::Foreign { .. } => Cause::Foreign,
+            RemoteError::Damaged { .. } => Cause::Unreadable,
+            RemoteError::Altered { .. } => Cause::Altered,
+            RemoteError::Unpushed { .. } => Cause::Busy,
             RemoteError::Git(_) => Cause::Io,
         }
     }
@@ -166,11 +203,23 @@ pub(crate) fn classify(remote: &str, messages: &str) -> RemoteError {
         "returned error: 413",
     ];
     let remote = remote.to_owned();
+    const DAMAGED: [&str; 8] = [
+        "unable to read",
+        "bad object",
+        "missing blob",
+        "missing tree",
+        "fsck error",
+        "did not send all necessary objects",
+        "is corrupt",
+        "not our ref",
+    ];
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if has(&TOO_LARGE) {
         RemoteError::TooLarge { remote, said }
     } else if has(&UNAUTHORISED) {
         RemoteError::Unauthorised { remote, said }
+    } else if has(&DAMAGED) {
+        RemoteError::Damaged { remote, said }
     } else {
         RemoteError::Unreachable { remote, said }
     }

@@ -4,7 +4,8 @@ use std::io::Read;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -15,8 +16,15 @@ const MAX_OUTPUT: usize = 128 << 20;
 /// How much of the messages is kept, in bytes. The last ones say why git failed.
 const KEPT_MESSAGES: usize = 16 << 10;
 
-/// How long output is still read after git has ended. A connection that ssh shares stays open, with git's pipes.
-const AFTER_END: Duration = Duration::from_millis(30);
+/// How long messages are still read after git has ended. A connection that ssh shares stays open, with git's pipe for
+/// messages. The output is read to its end: only git itself has that pipe.
+const AFTER_END: Duration = Duration::from_secs(2);
+
+/// How many times longer than it may be silent git may go on with messages alone: a remote could send them for ever.
+const MESSAGES_ALONE: u32 = 60;
+
+/// How often the caller may end git.
+const CHECK: Duration = Duration::from_millis(50);
 
 /// Variables that would let git work on another repository than ours.
 const NOT_INHERITED: [&str; 15] = [
@@ -53,18 +61,23 @@ pub(crate) enum NotEnded {
     Silent(Duration),
     /// It printed more than is read.
     TooMuch,
+    /// The caller is ending.
+    Cancelled,
 }
 
 enum Event {
     Output(Vec<u8>),
+    OutputEnds,
     Messages(Vec<u8>),
+    MessagesEnd,
     Ended(std::io::Result<ExitStatus>),
 }
 
-/// Runs git in the repository at `git_dir`, which must not be the trail's.
+/// Runs git in the repository at `git_dir`, which must not be the trail's. Ends it when `cancelled` becomes true.
 pub(crate) fn run(
     git_dir: &Path,
     silence: Duration,
+    cancelled: &AtomicBool,
     arguments: &[&str],
 ) -> Result<Ended, NotEnded> {
     #[expect(
@@ -94,10 +107,10 @@ pub(crate) fn run(
     let (tell, events) = channel();
     let (output, messages) = (child.stdout.take(), child.stderr.take());
     if let Some(output) = output {
-        forward(output, tell.clone(), Event::Output);
+        forward(output, tell.clone(), Event::Output, Event::OutputEnds);
     }
     if let Some(messages) = messages {
-        forward(messages, tell.clone(), Event::Messages);
+        forward(messages, tell.clone(), Event::Messages, Event::MessagesEnd);
     }
     std::thread::spawn(move || {
         // The receiver is gone if git was ended for its silence.
@@ -113,31 +126,40 @@ pub(crate) fn run(
         messages: String::new(),
     };
     let mut raw = Vec::new();
-    let mut until: Option<Instant> = None;
-    loop {
-        let wait = until.map_or(silence, |until| {
-            until.saturating_duration_since(Instant::now())
-        });
-        match events.recv_timeout(wait) {
+    let (mut has_output, mut has_messages) = (true, true);
+    let mut ended_at: Option<Instant> = None;
+    let (mut heard, mut advanced) = (Instant::now(), Instant::now());
+    while has_output || ended_at.is_none() || has_messages {
+        if cancelled.load(Ordering::Relaxed) {
+            return end(NotEnded::Cancelled);
+        }
+        match events.recv_timeout(CHECK) {
             Ok(Event::Output(bytes)) => {
+                (heard, advanced) = (Instant::now(), Instant::now());
                 ended.output.extend(bytes);
                 if ended.output.len() > MAX_OUTPUT {
                     return end(NotEnded::TooMuch);
                 }
             }
             Ok(Event::Messages(bytes)) => {
+                heard = Instant::now();
                 raw.extend(bytes);
                 let surplus = raw.len().saturating_sub(KEPT_MESSAGES);
                 raw.drain(..surplus);
             }
+            Ok(Event::OutputEnds) => has_output = false,
+            Ok(Event::MessagesEnd) => has_messages = false,
             Ok(Event::Ended(status)) => {
                 ended.status = status.map_err(NotEnded::NotStarted)?;
-                until = Some(Instant::now() + AFTER_END);
+                ended_at = Some(Instant::now());
             }
-            Err(RecvTimeoutError::Timeout) if until.is_none() => {
+            Err(_) if ended_at.is_some_and(|at| at.elapsed() > AFTER_END) && !has_output => break,
+            Err(_)
+                if heard.elapsed() > silence || advanced.elapsed() > silence * MESSAGES_ALONE =>
+            {
                 return end(NotEnded::Silent(silence));
             }
-            Err(_) => break,
+            Err(_) => {}
         }
     }
     ended.messages = plain(&raw);
@@ -145,7 +167,12 @@ pub(crate) fn run(
 }
 
 /// Passes on what a pipe gives, from a thread.
-fn forward(mut pipe: impl Read + Send + 'static, tell: Sender<Event>, event: fn(Vec<u8>) -> Event) {
+fn forward(
+    mut pipe: impl Read + Send + 'static,
+    tell: Sender<Event>,
+    event: fn(Vec<u8>) -> Event,
+    its_end: Event,
+) {
     std::thread::spawn(move || {
         let mut chunk = vec![0; 64 << 10];
         while let Ok(length @ 1..) = pipe.read(&mut chunk) {
@@ -153,6 +180,8 @@ fn forward(mut pipe: impl Read + Send + 'static, tell: Sender<Event>, event: fn(
                 return;
             }
         }
+        // The receiver is gone if git was ended.
+        let _ = tell.send(its_end);
     });
 }
 

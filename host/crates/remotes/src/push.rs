@@ -5,7 +5,8 @@ use crate::error::{RemoteError, classify};
 use crate::{PushRepository, Remote};
 
 /// Reasons by which git or a remote says that a ref has moved meanwhile, or that another push holds it.
-const RACES: [&str; 10] = [
+const RACES: [&str; 11] = [
+    "atomic transaction failed",
     "fetch first",
     "non-fast-forward",
     "needs force",
@@ -135,14 +136,15 @@ impl PushRepository {
             false => format!("{why}: {}", heard.join("; ")),
         };
         let remote = remote.name.clone();
-        if RACES
-            .iter()
-            .any(|race| why.contains(race) || messages.contains(race))
-        {
+        // The reason in brackets is that of git here or at the remote; a hook's words follow it.
+        let is_permanent = why.contains("cannot create");
+        if !is_permanent && RACES.iter().any(|race| why.contains(race)) {
             return Err(RemoteError::Race { remote, said });
         }
         Err(match classify(&remote, &said) {
-            RemoteError::Unreachable { remote, said } => RemoteError::Rejected { remote, said },
+            RemoteError::Unreachable { remote, said } | RemoteError::Damaged { remote, said } => {
+                RemoteError::Rejected { remote, said }
+            }
             known => known,
         })
     }

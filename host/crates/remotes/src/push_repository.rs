@@ -3,7 +3,11 @@
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
@@ -27,7 +31,14 @@ pub struct ObjectSource<'a> {
 pub struct PushRepository {
     dir: TempDir,
     limits: Limits,
+    cancelled: Arc<AtomicBool>,
 }
+
+/// How the names of the directories begin.
+const PREFIX: &str = "chiffon-audit-push-";
+
+/// How old a directory is that a killed process has left. No push takes as long.
+const ABANDONED: Duration = Duration::from_secs(48 * 3600);
 
 /// `fetch.unpackLimit` keeps what is fetched in packs, which the trail can take over as they are.
 const CONFIG: &str = "\
@@ -49,6 +60,8 @@ const CONFIG: &str = "\
 [push]
 \trecurseSubmodules = no
 \tfollowTags = false
+\tgpgSign = if-asked
+\tpushOption =
 [extensions]
 ";
 
@@ -64,8 +77,9 @@ impl PushRepository {
         otherwise: Option<&Path>,
         limits: Limits,
     ) -> Result<PushRepository, RemoteError> {
+        remove_abandoned(&std::env::temp_dir());
         let mut made = tempfile::Builder::new();
-        let made = made.prefix("chiffon-audit-push-");
+        let made = made.prefix(PREFIX);
         let dir = made.tempdir().or_else(|error| match otherwise {
             Some(otherwise) => made.tempdir_in(otherwise),
             None => Err(error),
@@ -88,7 +102,11 @@ impl PushRepository {
         let dir = dir.and_then(write).map_err(|error| {
             RemoteError::Git(format!("cannot make a temporary repository: {error}"))
         })?;
-        Ok(PushRepository { dir, limits })
+        Ok(PushRepository {
+            dir,
+            limits,
+            cancelled: Arc::default(),
+        })
     }
 
     /// Begins to borrow objects.
@@ -119,6 +137,12 @@ impl PushRepository {
             fs::create_dir_all(at.join("refs/heads"))
         };
         end().map_err(|error| RemoteError::Git(format!("cannot end borrowing: {error}")))
+    }
+
+    /// Ends what git does here, now and later, when this becomes true.
+    #[must_use]
+    pub fn cancelled_by(self, cancelled: Arc<AtomicBool>) -> PushRepository {
+        PushRepository { cancelled, ..self }
     }
 
     /// The git directory.
@@ -187,17 +211,19 @@ impl PushRepository {
         }
     }
 
-    /// The branches of the remote whose newest commit has this trailer. For a repository without borrowed objects: only the
-    /// newest commits are fetched, and if the remote can, without their files.
+    /// The branches of the remote that have this directory in their newest commit, each with whether they have nothing
+    /// else, and the remote's default branch. For a repository without borrowed objects: only the newest commits are
+    /// fetched, and if the remote can, only their uppermost directories.
     ///
     /// # Errors
     ///
     /// Those of [`PushRepository::fetch`].
-    pub fn branches_with_trailer(
+    pub fn branches_with(
         &self,
         remote: &Remote,
-        trailer: &str,
-    ) -> Result<Vec<String>, RemoteError> {
+        directory: &str,
+    ) -> Result<(Vec<(String, bool)>, Option<String>), RemoteError> {
+        let url = remote.url.as_git_takes_it();
         let arguments = [
             "fetch",
             "--quiet",
@@ -205,31 +231,53 @@ impl PushRepository {
             "--no-tags",
             "--no-write-fetch-head",
             "--depth=1",
-            "--filter=tree:0",
+            "--filter=tree:1",
             "--",
-            remote.url.as_git_takes_it(),
+            url,
             "+refs/heads/*:refs/fetched/*",
         ];
         let ended = self.git(remote, &arguments)?;
         if !ended.status.success() {
             return Err(classify(&remote.name, &remote.url.redact(&ended.messages)));
         }
-        let format = format!(
-            "--format=%(refname) %(contents:trailers:key={trailer},valueonly,separator=%2C)"
-        );
-        let ended = self.git(remote, &["for-each-ref", &format, "refs/fetched/"])?;
-        let text = String::from_utf8_lossy(&ended.output);
-        let named = text.lines().filter_map(|line| {
-            let (name, value) = line.split_once(' ')?;
-            let branch = name.strip_prefix("refs/fetched/")?;
-            (!value.is_empty()).then(|| format!("refs/heads/{branch}"))
+        let listed = self.git(
+            remote,
+            &["for-each-ref", "--format=%(refname)", "refs/fetched/"],
+        )?;
+        let mut found = Vec::new();
+        for name in String::from_utf8_lossy(&listed.output).lines() {
+            let tree = self.git(remote, &["ls-tree", "--name-only", name])?;
+            if !tree.status.success() {
+                return Err(RemoteError::Git(tree.messages));
+            }
+            let text = String::from_utf8_lossy(&tree.output);
+            let names: Vec<&str> = text.lines().collect();
+            if let Some(branch) = name.strip_prefix("refs/fetched/")
+                && names.contains(&directory)
+            {
+                found.push((format!("refs/heads/{branch}"), names.len() == 1));
+            }
+        }
+        let head = self.git(
+            remote,
+            &["ls-remote", "--quiet", "--symref", "--", url, "HEAD"],
+        )?;
+        let text = String::from_utf8_lossy(&head.output).into_owned();
+        let default = text.lines().find_map(|line| {
+            let (name, of) = line.strip_prefix("ref: ")?.split_once('\t')?;
+            (of == "HEAD").then(|| name.to_owned())
         });
-        Ok(named.collect())
+        Ok((found, default))
     }
 
     /// Runs git here, for this remote.
     pub(crate) fn git(&self, remote: &Remote, arguments: &[&str]) -> Result<Ended, RemoteError> {
-        let ended = git::run(self.dir.path(), self.limits.silence, arguments);
+        let ended = git::run(
+            self.dir.path(),
+            self.limits.silence,
+            &self.cancelled,
+            arguments,
+        );
         ended.map_err(|error| match error {
             NotEnded::NotStarted(error) => RemoteError::Git(error.to_string()),
             NotEnded::Silent(silence) => RemoteError::Unreachable {
@@ -239,12 +287,35 @@ impl PushRepository {
                     silence.as_secs_f64()
                 ),
             },
+            NotEnded::Cancelled => RemoteError::Unreachable {
+                remote: remote.name.clone(),
+                said: "this process is ending".to_owned(),
+            },
             NotEnded::TooMuch => RemoteError::Unreachable {
                 remote: remote.name.clone(),
                 said: "it sends more than git's answer can be".to_owned(),
             },
         })
     }
+}
+
+/// Removes the directories that processes of this user have left when they were killed.
+fn remove_abandoned(temporary: &Path) {
+    let own = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let Ok(metadata) = entry.path().symlink_metadata() else {
+            continue;
+        };
+        let age = metadata.modified().ok().and_then(age);
+        if is_ours && metadata.is_dir() && metadata.uid() == own && age > Some(ABANDONED) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn age(modified: SystemTime) -> Option<Duration> {
+    modified.elapsed().ok()
 }
 
 fn borrow(at: &Path, source: &ObjectSource<'_>) -> io::Result<()> {

@@ -45,7 +45,15 @@ impl RemoteUrl {
                 return Err(UrlError::Protocol(scheme.escape_debug().to_string()));
             }
             let authority = rest.split('/').next().unwrap_or(rest);
-            let user = authority.rsplit_once('@').map(|(user, _)| user);
+            let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+            let user = match (authority.rsplit_once('@'), authority.rsplit_once(':')) {
+                (Some((user, _)), _) => Some(user),
+                // A password with a slash that is not encoded.
+                (None, Some((_, after))) if !is_port(after) && !after.ends_with(']') => {
+                    rest.rsplit_once('@').map(|(user, _)| user)
+                }
+                _ => None,
+            };
             let start = scheme.len() + "://".len();
             // The user name of an HTTPS address is often the token itself.
             let is_secret = |user: &&str| scheme == "https" || user.contains(':');
@@ -63,6 +71,15 @@ impl RemoteUrl {
         Ok(RemoteUrl { text, secret: None })
     }
 
+    /// The directory that it names, if it is on this machine.
+    pub fn directory(&self) -> Option<&Path> {
+        match self.text.split_once("://") {
+            Some(("file", path)) => Some(Path::new(path)),
+            Some(_) => None,
+            None => Some(Path::new(&self.text)).filter(|path| path.is_absolute()),
+        }
+    }
+
     /// The address with its credentials, for git only.
     pub(crate) fn as_git_takes_it(&self) -> &str {
         &self.text
@@ -70,17 +87,26 @@ impl RemoteUrl {
 
     /// A text of git's, without the credentials of this address.
     pub(crate) fn redact(&self, said: &str) -> String {
-        let Some(secret) = self.secret.clone().map(|range| &self.text[range]) else {
-            return said.to_owned();
-        };
-        let mut redacted = said.replace(secret, "***");
-        let password = secret
-            .split_once(':')
-            .map_or(secret, |(_, password)| password);
-        if !password.is_empty() {
-            redacted = redacted.replace(password, "***");
+        let mut words = Vec::new();
+        if let Some(secret) = self.secret.clone().map(|range| &self.text[range]) {
+            let password = secret
+                .split_once(':')
+                .map_or(secret, |(_, password)| password);
+            words.extend([secret.to_owned(), password.to_owned()]);
         }
-        redacted
+        if let Some((_, query)) = self.text.split_once('?') {
+            words.push(query.to_owned());
+            let values = query.split('&').filter_map(|pair| pair.split_once('='));
+            words.extend(values.map(|(_, value)| value.to_owned()));
+        }
+        let decoded: Vec<String> = words.iter().map(|word| percent_decoded(word)).collect();
+        words.extend(decoded);
+        words.retain(|word| !word.is_empty());
+        // The longest first: a shorter one may be a part of it.
+        words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+        words
+            .iter()
+            .fold(said.to_owned(), |said, word| said.replace(word, "***"))
     }
 
     /// A digest that changes with the address, so that what is known about one is not believed about another.
@@ -90,16 +116,35 @@ impl RemoteUrl {
     }
 }
 
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| *first == b'%');
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let decoded = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(decoded.unwrap_or(*first));
+        rest = match decoded {
+            Some(_) => &after[2..],
+            None => after,
+        };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 impl fmt::Display for RemoteUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.secret {
-            Some(secret) => write!(
-                out,
+        let shown = match &self.secret {
+            Some(secret) => format!(
                 "{}***{}",
                 &self.text[..secret.start],
                 &self.text[secret.end..]
             ),
-            None => out.write_str(&self.text),
+            None => self.text.clone(),
+        };
+        match shown.split_once('?') {
+            Some((before, _)) if self.text.contains("://") => write!(out, "{before}?***"),
+            _ => out.write_str(&shown),
         }
     }
 }
@@ -128,12 +173,20 @@ mod tests {
             ("ssh://git@host/a", "ssh://git@host/a"),
             ("git@host:a/b.git", "git@host:a/b.git"),
             ("https://host/@/a", "https://host/@/a"),
+            ("https://host:443/@/a", "https://host:443/@/a"),
+            ("https://me:s3/cret@host/a.git", "https://***@host/a.git"),
+            (
+                "https://host/a.git?private_token=s3cret",
+                "https://host/a.git?***",
+            ),
         ] {
             let url = parse(text).expect("an address");
             assert_eq!(url.to_string(), shown);
             assert_eq!(format!("{url:?}"), shown);
             assert_eq!(url.as_git_takes_it(), text);
         }
+        let url = parse("ssh://me:p%40ss@host/a").expect("an address");
+        assert_eq!(url.redact("me:p@ss@host: no p@ss"), "***@host: no ***");
         let url = parse("https://me:s3cret@host/a.git").expect("an address");
         let said = "fatal: unable to access 'https://me:s3cret@host/a.git/': s3cret is wrong";
         assert_eq!(

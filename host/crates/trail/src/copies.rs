@@ -217,8 +217,9 @@ impl TrailInner {
             if now == Some(tip) {
                 continue;
             }
-            if now.is_none() {
-                self.repository.check_name_free(&tracking)?;
+            // A stale ref of a person's may block the name. What the remote confirmed is remembered all the same.
+            if now.is_none() && self.repository.check_name_free(&tracking).is_err() {
+                continue;
             }
             self.write_tracking_ref(&tracking, tip)?;
         }

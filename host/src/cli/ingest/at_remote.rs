@@ -2,7 +2,6 @@
 
 use crate::cli::Result;
 use crate::cli::push::RemoteRecorder;
-use crate::cli::receipt::reason;
 use crate::cli::text;
 use crate::recorder::Recorder;
 use crate::trail::Trail;
@@ -42,18 +41,10 @@ impl Ingest<'_> {
         let output = &mut *self.output;
         let mut say = |text: String| output.note(format_args!("{}", text::Line(&text)));
         let recorded = recorder.record(&documents, &mut say)?;
-        if let (Some(directory), Some(first)) = (&recorded.spooled, recorded.answers.first())
-            && recorded.is_first_failure
-        {
-            let (directory, why) = (directory.display(), reason(first).unwrap_or_default());
-            say(format!(
-                "outcomes are kept in {directory} until the remote can be reached: {why}"
-            ));
-        }
-        for (place, answer) in held.into_iter().zip(recorded.answers) {
-            *place = match recorded.spooled {
-                Some(_) => PendingAnswer::Spooled(answer),
-                None => PendingAnswer::Ready(answer),
+        for (place, recorded) in held.into_iter().zip(recorded) {
+            *place = match recorded.is_spooled {
+                true => PendingAnswer::Spooled(recorded.answer),
+                false => PendingAnswer::Ready(recorded.answer),
             };
         }
         Ok(())

@@ -2,9 +2,12 @@
 
 mod recorder;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use super::exit::Exit;
 use super::failure::Failure;
+use super::receipt::reason;
 use super::session::Session;
 use super::spool::{Contents, Kept, Spool};
 use super::sync::remote::{self, Purpose};
@@ -48,7 +51,10 @@ impl PushFlags {
         let Some(name) = &self.push else {
             return Ok(None);
         };
-        let options = session.record_options(settings)?;
+        let options = OpenOptions {
+            begins_on_own_ref: true,
+            ..session.record_options(settings)?
+        };
         let trail = Trail::open(&session.directory, options.clone())?;
         let remote = remote::named(name, settings, &trail, Purpose::Push)?;
         let (policy, recording) = session.deciding(&trail, settings, allocation)?;
@@ -74,6 +80,7 @@ impl PushFlags {
                 .clone()
                 .map(|directory| Spool::new(directory, "push")),
             failed: None,
+            has_said: false,
         }))
     }
 }
@@ -82,19 +89,34 @@ impl PushFlags {
 pub struct RemoteRecorder {
     recorder: PushRecorder,
     spool: Option<Spool>,
-    /// Why the remote could not be reached. It is not tried again by the same invocation.
-    failed: Option<(Cause, String, bool)>,
+    failed: Option<RemoteFailure>,
+    has_said: bool,
 }
 
-/// The answers to outcomes, and whether those that are `unavailable` are kept in the spool.
-pub struct RemoteAnswers {
-    /// One for each outcome.
-    pub answers: Vec<Answer>,
-    /// The directory where they are kept.
-    pub spooled: Option<PathBuf>,
-    /// Whether the remote could not be reached for the first time.
-    pub is_first_failure: bool,
+/// Why the remote could not be used, and when that was.
+struct RemoteFailure {
+    at: Instant,
+    cause: Cause,
+    reason: String,
+    retry: bool,
+    exit: Exit,
 }
+
+/// The answer to an outcome.
+pub struct RemoteAnswer {
+    /// The answer.
+    pub answer: Answer,
+    /// Whether the outcome is kept in the spool.
+    pub is_spooled: bool,
+    /// How the program ends if this is the only outcome.
+    pub exit: Exit,
+}
+
+/// How long a remote that could not be used is left alone.
+const REST: Duration = Duration::from_secs(5);
+
+/// The most outcomes of the spool that are pushed at once.
+const SPOOLED_AT_ONCE: usize = 2_000;
 
 impl RemoteRecorder {
     /// Makes answers include the policy calls.
@@ -107,100 +129,187 @@ impl RemoteRecorder {
         RemoteRecorder { recorder, ..self }
     }
 
-    /// Records outcomes, after those that earlier invocations have kept.
+    /// The directory of the spool.
+    pub fn spool(&self) -> Option<&Path> {
+        self.spool.as_ref().map(Spool::directory)
+    }
+
+    /// Records outcomes, after those that earlier invocations have kept. `say` gets notes for the operator.
     pub fn record(
         &mut self,
         documents: &[Vec<u8>],
         say: &mut dyn FnMut(String),
-    ) -> Result<RemoteAnswers> {
-        let kept = match (&self.spool, &self.failed) {
-            (Some(spool), None) => spool.files(),
-            _ => Vec::new(),
-        };
-        let waiting: Vec<&[u8]> = kept.iter().flat_map(waiting_documents).collect();
-        let all: Vec<&[u8]> = waiting
-            .iter()
-            .copied()
-            .chain(documents.iter().map(Vec::as_slice))
-            .collect();
-        let is_first = self.failed.is_none();
-        let recorded = match self.failed.clone() {
-            None => self
-                .recorder
-                .record(&all)
-                .map_err(|error| self.note(&error)),
-            Some(failed) => Err(failed),
-        };
-        match recorded {
-            Ok(mut answers) => {
-                let of_documents = answers.split_off(waiting.len());
-                self.settle(&kept, &answers, say)?;
-                Ok(RemoteAnswers {
-                    answers: of_documents,
-                    spooled: None,
-                    is_first_failure: false,
-                })
-            }
-            Err((cause, reason, retry)) => {
-                let spool = self.spool.as_ref().filter(|_| retry);
-                if let Some(spool) = spool {
-                    spool.keep(documents)?;
-                }
-                let answer = |document: &Vec<u8>| Answer {
-                    cause: Some(cause),
-                    reason: Some(reason.clone()),
-                    retry,
-                    ..Answer::unavailable(TaskOutcome::recover_task_id(document))
-                };
-                Ok(RemoteAnswers {
-                    answers: documents.iter().map(answer).collect(),
-                    spooled: spool.map(|spool| spool.directory().to_owned()),
-                    is_first_failure: is_first,
-                })
+    ) -> Result<Vec<RemoteAnswer>> {
+        let is_resting = matches!(&self.failed, Some(failed) if failed.at.elapsed() < REST);
+        if !is_resting {
+            self.failed = None;
+            self.drain(say)?;
+        }
+        if self.failed.is_none() {
+            let all: Vec<&[u8]> = documents.iter().map(Vec::as_slice).collect();
+            match self.recorder.record(&all) {
+                Ok(answers) => return self.answered(documents, answers, say),
+                Err(error) => self.note(&error),
             }
         }
+        let Some(failed) = &self.failed else {
+            return Ok(Vec::new());
+        };
+        let (cause, reason, retry, exit) = (
+            failed.cause,
+            failed.reason.clone(),
+            failed.retry,
+            failed.exit,
+        );
+        let answers = documents.iter().map(|document| Answer {
+            cause: Some(cause),
+            reason: Some(reason.clone()),
+            retry,
+            ..Answer::unavailable(TaskOutcome::recover_task_id(document))
+        });
+        let answers: Vec<Answer> = answers.collect();
+        let mut answers = self.answered(documents, answers, say)?;
+        for answer in &mut answers {
+            // What needs a person is not hidden by the spool.
+            answer.exit = match answer.is_spooled && retry {
+                true => Exit::Done,
+                false => exit,
+            };
+        }
+        Ok(answers)
     }
 
-    fn note(&mut self, error: &Failure) -> (Cause, String, bool) {
-        let cause = error.cause.unwrap_or(Cause::Settings);
-        let failed = (cause, format!("{error:#}"), error.retry);
-        self.failed = Some(failed.clone());
-        failed
+    /// The answers to outcomes. Those that may be recorded later are kept, if there is a spool.
+    fn answered(
+        &mut self,
+        documents: &[Vec<u8>],
+        answers: Vec<Answer>,
+        say: &mut dyn FnMut(String),
+    ) -> Result<Vec<RemoteAnswer>> {
+        let is_open = |answer: &Answer| answer.result == AnswerKind::Unavailable;
+        let open = documents.iter().zip(&answers);
+        let open = open.filter(|(_, answer)| is_open(answer));
+        let open: Vec<Vec<u8>> = open.map(|(document, _)| on_one_line(document)).collect();
+        let is_spooled = match &self.spool {
+            Some(spool) if !open.is_empty() => {
+                let kept = spool.keep(&open);
+                if let Err(error) = &kept {
+                    say(format!("warning: {error:#}"));
+                }
+                kept.is_ok()
+            }
+            _ => false,
+        };
+        if is_spooled && !self.has_said && documents.len() > 1 {
+            self.has_said = true;
+            let directory = self.spool().unwrap_or(Path::new("")).display().to_string();
+            let first = answers.iter().find(|answer| is_open(answer));
+            let why = first.and_then(reason).unwrap_or_default();
+            say(format!(
+                "outcomes are kept in {} until the remote can be used: {}",
+                Line(&directory),
+                Line(&why)
+            ));
+        }
+        let answered = answers.into_iter().map(|answer| {
+            let is_spooled = is_spooled && is_open(&answer);
+            RemoteAnswer {
+                exit: match is_spooled {
+                    true => Exit::Done,
+                    false => Exit::of_answer(answer.result),
+                },
+                answer,
+                is_spooled,
+            }
+        });
+        Ok(answered.collect())
+    }
+
+    fn note(&mut self, error: &Failure) {
+        self.failed = Some(RemoteFailure {
+            at: Instant::now(),
+            cause: error.cause.unwrap_or(Cause::Settings),
+            reason: format!("{error:#}"),
+            retry: error.retry,
+            exit: error.exit,
+        });
+    }
+
+    /// Records what earlier invocations have kept, the oldest first.
+    fn drain(&mut self, say: &mut dyn FnMut(String)) -> Result<()> {
+        let kept = self.spool.as_ref().map(Spool::files).unwrap_or_default();
+        for file in &kept {
+            let waiting = waiting_documents(file);
+            let mut answers = Vec::new();
+            for some in waiting.chunks(SPOOLED_AT_ONCE) {
+                match self.recorder.record(some) {
+                    Ok(some) => answers.extend(some),
+                    Err(error) if error.retry => {
+                        self.note(&error);
+                        return Ok(());
+                    }
+                    // What the remote refuses must not keep new outcomes from it.
+                    Err(error) => {
+                        let error = format!("{error:#}");
+                        say(format!(
+                            "warning: outcomes stay in the spool: {}",
+                            Line(&error)
+                        ));
+                        return Ok(());
+                    }
+                }
+            }
+            self.settle(file, &waiting, &answers, say)?;
+        }
+        Ok(())
     }
 
     /// Removes what was recorded from the spool, and sets aside what nobody can record.
-    fn settle(&self, kept: &[Kept], answers: &[Answer], say: &mut dyn FnMut(String)) -> Result<()> {
+    fn settle(
+        &self,
+        file: &Kept,
+        waiting: &[&[u8]],
+        answers: &[Answer],
+        say: &mut dyn FnMut(String),
+    ) -> Result<()> {
         let Some(spool) = &self.spool else {
             return Ok(());
         };
-        let mut answers = answers.iter();
-        for file in kept {
-            let mut refused = Vec::new();
-            for (document, answer) in waiting_documents(file).into_iter().zip(&mut answers) {
-                let is_recorded = matches!(
-                    answer.result,
-                    AnswerKind::Committed | AnswerKind::AlreadyRecorded
-                );
-                if !is_recorded {
+        let mut refused = Vec::new();
+        let mut later = Vec::new();
+        for (document, answer) in waiting.iter().zip(answers) {
+            match answer.result {
+                AnswerKind::Committed | AnswerKind::AlreadyRecorded => {}
+                AnswerKind::Unavailable => later.push(document.to_vec()),
+                AnswerKind::Refused | AnswerKind::Conflicting => {
                     refused.extend_from_slice(document);
                     refused.push(b'\n');
                 }
             }
-            if let Contents::Outcomes { torn, .. } = &file.contents {
-                refused.extend_from_slice(torn);
-            }
-            if !refused.is_empty() {
-                let path = spool.set_aside(file, &refused, "refused")?;
-                let path = path.display().to_string();
-                say(format!(
-                    "warning: outcomes of the spool could not be recorded: they are kept in {}",
-                    Line(&path)
-                ));
-            }
-            spool.remove(file)?;
         }
-        Ok(())
+        if let Contents::Outcomes { torn, .. } = &file.contents {
+            refused.extend_from_slice(torn);
+        }
+        if !refused.is_empty() {
+            let path = spool.set_aside(file, &refused, "refused")?;
+            let path = path.display().to_string();
+            say(format!(
+                "warning: outcomes of the spool cannot be recorded: they are kept in {}",
+                Line(&path)
+            ));
+        }
+        spool.keep(&later)?;
+        spool.remove(file)
     }
+}
+
+/// A document on one line. In JSON, a line break is never a part of a text.
+fn on_one_line(document: &[u8]) -> Vec<u8> {
+    let space = |byte: &u8| match byte {
+        b'\n' | b'\r' => b' ',
+        byte => *byte,
+    };
+    document.iter().map(space).collect()
 }
 
 fn waiting_documents(kept: &Kept) -> Vec<&[u8]> {

@@ -11,17 +11,23 @@ use ::remotes::{Comparison, Limits, PushRepository, Relation, Remote, RemoteErro
 use crate::cli::Result;
 use crate::cli::failure::{Failure, bail};
 use crate::cli::sync::copy::{Copy, pause};
+use crate::outcome::{Cause, counted};
 use crate::policy::Policy;
 use crate::recorder::{self, Answer, Pending, Recorder};
 use crate::trail::disk::TemporaryDisk;
-use crate::trail::{CHECKPOINTS_REF, OpenOptions, POLICIES_REF, RefTips, Trail, TrailError};
+use crate::trail::{
+    CHECKPOINTS_REF, OpenOptions, POLICIES_REF, Placement, RefTips, Trail, TrailError,
+};
 
 /// How often outcomes are decided again because another process pushed first. Each time another process has recorded
 /// something, so this only ends a loop that would not end otherwise.
 const MAX_DECISIONS: u32 = 100;
 
-/// The trailer of a trail's commits.
-const TRAILER: &str = "Audit-Format";
+/// How often a push is tried again although the remote's refs have not moved since the last time.
+const MAX_UNMOVED: u32 = 8;
+
+/// The directory of a trail's entries.
+const ENTRIES: &str = ".audit";
 
 /// The ref of a trail that begins at a remote.
 const NEW_TRAIL: &str = "refs/heads/audit";
@@ -61,9 +67,24 @@ impl PushRecorder {
     ///
     /// # Errors
     ///
-    /// The remote cannot be reached, or refuses. Nothing was recorded then.
+    /// The remote cannot be reached, or refuses. Nothing was recorded then, or, if the push was split because of its size,
+    /// only outcomes that are recorded when they are submitted again.
     pub fn record(&mut self, documents: &[&[u8]]) -> Result<Vec<Answer>> {
+        match self.record_at_once(documents) {
+            Err(error) if error.cause == Some(Cause::TooLarge) && documents.len() > 1 => {
+                let (first, second) = documents.split_at(documents.len() / 2);
+                let mut answers = self.record(first)?;
+                answers.extend(self.record(second)?);
+                Ok(answers)
+            }
+            recorded => recorded,
+        }
+    }
+
+    fn record_at_once(&mut self, documents: &[&[u8]]) -> Result<Vec<Answer>> {
         let mut lost = None;
+        let mut tips: Option<RefTips> = None;
+        let mut unmoved = 0;
         for race in 0..MAX_DECISIONS {
             if race > 0 {
                 std::thread::sleep(pause(race));
@@ -72,6 +93,14 @@ impl PushRecorder {
                 Some(attempt) => attempt,
                 None => self.begin()?,
             };
+            // A lost race moves the remote's ref. A lock that a crash has left does not.
+            unmoved = match tips.as_ref() == Some(&attempt.remote_tips) {
+                true => unmoved + 1,
+                false => 0,
+            };
+            if unmoved >= MAX_UNMOVED {
+                break;
+            }
             let pending: Vec<Pending> = documents
                 .iter()
                 .map(|document| attempt.recorder.submit(document))
@@ -85,6 +114,7 @@ impl PushRecorder {
                 Err(PushFailure::Lost(error)) => lost = Some(error),
                 Err(PushFailure::Failed(error)) => return Err(error),
             }
+            tips = Some(attempt.remote_tips.clone());
         }
         Err(lost.map_or_else(|| TrailError::Changed.into(), Failure::from))
     }
@@ -95,18 +125,29 @@ impl PushRecorder {
             trail: &self.trail,
             remote: &self.remote,
             limits: self.limits,
+            cancelled: Arc::default(),
         };
         let repository = copy.push_repository()?;
         let reference = self.reference(&copy)?;
         let refs = [reference.as_str(), POLICIES_REF, CHECKPOINTS_REF];
         let mut local = self.trail.copied_tips()?;
-        if !refs.contains(&self.trail.reference()) {
-            // A branch that people work on.
+        if reference != self.trail.reference() {
+            // A branch that people work on, or another one's trail.
             local.remove(self.trail.reference());
         }
         let compared = copy.compare_refs(&repository, &refs, &local)?;
         if let Some(problem) = compared.iter().find_map(|one| one.problem(&self.remote)) {
             return Err(problem.into());
+        }
+        if self.trail.placement() == Placement::Checkout
+            && let Some(Relation::RemoteBehind(commits)) = compared.first().map(|it| it.relation)
+        {
+            return Err(RemoteError::Unpushed {
+                remote: self.remote.name.clone(),
+                reference,
+                commits: counted(commits, "commit", "commits"),
+            }
+            .into());
         }
         if compared.iter().all(|one| one.remote.is_none())
             && !self.remote.is_dedicated
@@ -156,10 +197,14 @@ impl PushRecorder {
         })
     }
 
-    /// The ref that is recorded on: that of the trail here, or else the remote's only trail, or else one that no person
-    /// works on.
+    /// The ref that is recorded on: that of the trail here, if it is for the trail only; else the branch of the remote that has
+    /// entries; else one that no person works on.
+    ///
+    /// The branch that is checked out never decides: a job works on a branch, a tag or a request to merge, and each of them
+    /// may have the entries that were merged into it.
     fn reference(&self, copy: &Copy<'_>) -> Result<String> {
-        if self.trail.has_begun()? || self.trail.reads_from().is_some() {
+        let has_begun = self.trail.has_begun()? || self.trail.reads_from().is_some();
+        if has_begun && self.trail.placement() == Placement::Ref {
             return Ok(self.trail.reference().to_owned());
         }
         // A clone of one branch does not show the others.
@@ -169,16 +214,29 @@ impl PushRecorder {
         if probe.is_empty(remote)? {
             return Ok(NEW_TRAIL.to_owned());
         }
-        let mut found = probe.branches_with_trailer(remote, TRAILER)?;
-        match found.len() {
-            0 => Ok(NEW_TRAIL.to_owned()),
-            1 => Ok(found.remove(0)),
-            _ => bail!(
-                "{} has several trails, {}: fetch the right one, and choose it with `chiffon-audit init --ref`",
-                remote.name,
-                found.join(", ")
-            ),
-        }
+        let (found, default) = probe.branches_with(remote, ENTRIES)?;
+        let named = |name: &str| found.iter().find(|(branch, _)| branch == name);
+        let apart: Vec<_> = found.iter().filter(|(_, is_only)| *is_only).collect();
+        let chosen = match (
+            named(NEW_TRAIL),
+            &*apart,
+            default.as_deref().and_then(named),
+        ) {
+            (Some(audit), ..) => Some(audit),
+            (None, [one], _) => Some(*one),
+            (None, _, Some(default)) => Some(default),
+            (None, [], None) if found.len() < 2 => found.first(),
+            _ => {
+                let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+                bail!(
+                    "{} has several branches with entries, {}: fetch the one with the trail, and choose it with `chiffon-audit init \
+                     --ref`",
+                    remote.name,
+                    names.join(", ")
+                );
+            }
+        };
+        Ok(chosen.map_or_else(|| NEW_TRAIL.to_owned(), |(name, _)| name.clone()))
     }
 
     /// Pushes what was recorded, if anything was.

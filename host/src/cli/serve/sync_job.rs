@@ -1,6 +1,8 @@
 //! The copies that the service keeps at git remotes, in a separate thread so that recording never waits for one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -24,8 +26,9 @@ pub struct SyncJob {
     every: Duration,
 }
 
-/// The copies in progress. Dropping it ends them after the current attempt.
+/// The copies in progress. Dropping it ends them, and the attempt in progress.
 pub struct PeriodicCopies {
+    cancelled: Arc<AtomicBool>,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -57,12 +60,17 @@ impl SyncJob {
     pub fn start(self, orchestrator: &Orchestrator) -> PeriodicCopies {
         let (stop, stopped) = mpsc::channel();
         let orchestrator = orchestrator.clone();
+        let cancelled: Arc<AtomicBool> = Arc::default();
+        let is_cancelled = Arc::clone(&cancelled);
         let work = move || {
             loop {
                 let began = Instant::now();
                 for remote in &self.remotes {
                     // A panic must not end later copies. The metric for their age shows that one is missing.
-                    let attempt = || self.copy(remote, &orchestrator);
+                    if is_cancelled.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let attempt = || self.copy(remote, &orchestrator, &is_cancelled);
                     if catch_unwind(AssertUnwindSafe(attempt)).is_err() {
                         tracing::error!(remote = remote.name, "the trail was not copied: a panic");
                     }
@@ -80,18 +88,20 @@ impl SyncJob {
             tracing::error!(%error, "the trail will not be copied: cannot start a thread");
         }
         PeriodicCopies {
+            cancelled,
             stop: Some(stop),
             thread: started.ok(),
         }
     }
 
-    fn copy(&self, remote: &Remote, orchestrator: &Orchestrator) {
+    fn copy(&self, remote: &Remote, orchestrator: &Orchestrator, cancelled: &Arc<AtomicBool>) {
         let watch = orchestrator.watch_copies();
         let (began, committed) = (Instant::now(), orchestrator.committed());
         let copy = Copy {
             trail: &self.trail,
             remote,
             limits: self.limits,
+            cancelled: Arc::clone(cancelled),
         };
         match copy.bring_up_to_date() {
             Ok(report) => {
@@ -118,6 +128,7 @@ impl SyncJob {
 
 impl Drop for PeriodicCopies {
     fn drop(&mut self) {
+        self.cancelled.store(true, Ordering::Relaxed);
         self.stop = None;
         if let Some(thread) = self.thread.take() {
             // A panic was already reported.

@@ -2,6 +2,8 @@
 //!
 //! Used by `sync` and by `serve`. Decides what a comparison means for the trail; the git program is behind `remotes`.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ::remotes::{
@@ -51,6 +53,8 @@ pub struct Copy<'a> {
     pub remote: &'a Remote,
     /// How git is used.
     pub limits: Limits,
+    /// Ends what git does when it becomes true.
+    pub cancelled: Arc<AtomicBool>,
 }
 
 impl Copy<'_> {
@@ -63,7 +67,8 @@ impl Copy<'_> {
             shallow: shallow.as_deref(),
         };
         let otherwise = self.trail.common_dir();
-        PushRepository::create(Some(&source), format, Some(otherwise), self.limits)
+        let made = PushRepository::create(Some(&source), format, Some(otherwise), self.limits)?;
+        Ok(made.cancelled_by(Arc::clone(&self.cancelled)))
     }
 
     /// Compares the refs, and changes nothing.
@@ -115,23 +120,39 @@ impl Copy<'_> {
         Err(lost.unwrap_or_else(moving).into())
     }
 
-    /// Accepts where the remote's trail is now, although it went back. `tip` is that commit's whole id, or `none`.
+    /// Accepts where the remote's refs are now, although they went back: those that are at `tip`, a commit's whole id, or that
+    /// are gone, for `none`.
     pub fn accept_tip(&self, tip: &str) -> Result<()> {
         let repository = self.push_repository()?;
-        let found = repository.remote_tips(self.remote, &self.trail.copied_refs())?;
-        let reference = self.trail.reference();
-        let now = found.get(reference).map_or("none", String::as_str);
-        if now != tip {
+        let compared = self.compare(&repository)?;
+        let url = self.remote.url.digest();
+        let mut known = self.trail.confirmed_tips(&self.remote.name, &url)?;
+        let mut accepted = 0;
+        for one in compared
+            .iter()
+            .filter(|one| one.relation == Relation::WentBack)
+        {
+            match &one.remote {
+                Some(there) if there == tip => known.insert(one.reference.clone(), tip.to_owned()),
+                None if tip == "none" => known.remove(&one.reference),
+                _ => continue,
+            };
+            accepted += 1;
+        }
+        if accepted == 0 {
+            let problem = compared.iter().find_map(|one| one.problem(self.remote));
+            let now =
+                problem.map_or_else(|| "no ref there went back".to_owned(), |it| it.to_string());
             crate::cli::failure::bail!(
-                "{} has {reference} at {now}, not at {tip}: nothing was accepted",
-                self.remote.name
+                "nothing is at {tip} that went back, so nothing was accepted: {now}"
             );
         }
-        let mut known = found;
+        let tips = self.trail.copied_tips()?;
         // What is not here cannot be remembered as a ref.
-        let local = self.trail.copied_tips()?;
-        known.retain(|name, tip| local.get(name) == Some(tip));
-        let url = self.remote.url.digest();
+        known.retain(|_, tip| {
+            tips.values().any(|here| here == tip)
+                || repository.has_commit(self.remote, tip).unwrap_or(false)
+        });
         self.trail
             .confirm_tips(&self.remote.name, &url, &known, None)?;
         Ok(())
@@ -168,7 +189,17 @@ impl Copy<'_> {
         self.confirm(&tips, Some(repository))?;
         // The writer adopts what a remote-tracking ref has, or says which git command does.
         self.trail.check()?;
-        Ok(())
+        let reference = self.trail.reference();
+        let now = self.trail.copied_tips()?;
+        match tips.get(reference) {
+            Some(there) if now.get(reference) != Some(there) => Err(RemoteError::Altered {
+                remote: self.remote.name.clone(),
+                reference: reference.to_owned(),
+                commit: there.clone(),
+            }
+            .into()),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the remote has what was pushed; remembers it.

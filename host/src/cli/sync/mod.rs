@@ -4,6 +4,7 @@ pub mod copy;
 pub mod remote;
 
 use std::io::{self, Write as _};
+use std::sync::Arc;
 
 use ::remotes::{Comparison, Relation, Remote};
 use serde::Serialize;
@@ -93,6 +94,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             trail: &trail,
             remote,
             limits: remote::limits(&settings),
+            cancelled: Arc::default(),
         };
         if let Some(tip) = &args.accept_tip {
             copy.accept_tip(tip)?;

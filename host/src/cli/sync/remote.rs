@@ -25,7 +25,7 @@ pub fn named(name: &str, settings: &Settings, trail: &Trail, purpose: Purpose) -
         return configured(name, remote);
     }
     let known = trail.git_remote(name);
-    let Some(known) = known.filter(|_| !name.starts_with('-')) else {
+    let Some(known) = known.filter(|_| is_name(name)) else {
         let mut names: Vec<String> = settings.remotes.keys().cloned().collect();
         names.extend(trail.git_remotes());
         let known = match names.is_empty() {
@@ -44,11 +44,45 @@ pub fn named(name: &str, settings: &Settings, trail: &Trail, purpose: Purpose) -
     };
     let url = RemoteUrl::parse(&url, trail.top_directory())
         .map_err(|error| UsageError(format!("the address of the remote {name} {error}")))?;
+    check_outside(name, &url, trail)?;
     Ok(Remote {
         name: name.to_owned(),
         url,
         is_dedicated: false,
     })
+}
+
+/// Whether this can be the name of a remote: it becomes a part of the names of refs.
+fn is_name(name: &str) -> bool {
+    let fits = |part: &str| {
+        let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        !part.is_empty()
+            && part.bytes().all(letters)
+            && !part.starts_with(['.', '-'])
+            && !part.ends_with('.')
+            && !part.ends_with(".lock")
+            && !part.contains("..")
+    };
+    name.len() <= 200 && name.split('/').all(fits)
+}
+
+/// Refuses an address within the trail's own repository, whose configuration names it: git at the other end would run the
+/// hooks that are there.
+fn check_outside(name: &str, url: &RemoteUrl, trail: &Trail) -> Result<()> {
+    let directory = url.directory().and_then(|path| path.canonicalize().ok());
+    let own = [trail.top_directory(), trail.common_dir()];
+    let is_within = |path: &std::path::PathBuf| {
+        let mut own = own.iter().filter_map(|own| own.canonicalize().ok());
+        own.any(|own| path.starts_with(own))
+    };
+    match directory.filter(is_within) {
+        None => Ok(()),
+        Some(_) => Err(UsageError(format!(
+            "the remote {name} is a directory within this repository: name it in your settings, [remotes.NAME], if it can be \
+             trusted"
+        ))
+        .into()),
+    }
 }
 
 /// The remotes of the operator's settings.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ::remotes::{ObjectSource, PushRepository, Remote, RemoteError, Tips};
+use ::remotes::{ObjectSource, PushRepository, Relation, Remote, RemoteError, Tips};
 
 use super::flags::{AuditFlags, remote_name};
 use crate::cli::Result;
@@ -100,7 +100,15 @@ fn fetch_one(
         if let Ok(Some(tip)) = trail.tip() {
             local.insert(reference.clone(), tip);
         }
-        repository.compare(remote, &refs[..1], &local, &Tips::new())?;
+        let url = remote.url.digest();
+        let known = trail.confirmed_tips(&remote.name, &url).unwrap_or_default();
+        let compared = repository.compare(remote, &refs[..1], &local, &known)?;
+        if let Some(alarm) = compared
+            .iter()
+            .find(|one| one.relation == Relation::WentBack)
+        {
+            return alarm.problem(remote).map_or(Ok(()), Err);
+        }
     }
     repository.keep_only_fetched()?;
     for (name, tip) in &tips {

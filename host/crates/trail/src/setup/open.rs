@@ -52,6 +52,8 @@ pub struct OpenOptions {
     pub large_pack: u64,
     /// The id of this boot of the machine; `None` asks the system.
     pub boot: Option<String>,
+    /// Whether a trail that begins does so on a ref for the trail only, whatever is checked out.
+    pub begins_on_own_ref: bool,
     /// The git directory of the repository that objects are borrowed from, for a temporary repository of this program. It
     /// must outlive this one. The trails before this one are looked for from there.
     pub lender: Option<PathBuf>,
@@ -75,6 +77,7 @@ impl Default for OpenOptions {
             merge_beside: true,
             large_pack: packs::LARGE,
             boot: None,
+            begins_on_own_ref: false,
             lender: None,
             plaintext: false,
             environment: GitEnvironment::of_process(),
@@ -146,7 +149,10 @@ impl Trail {
                 (identity, adopts)
             }
             None => {
-                let found = locate::decide(&repository)?;
+                let found = match options.begins_on_own_ref {
+                    true => locate::decide_apart(&repository)?,
+                    false => locate::decide(&repository)?,
+                };
                 if found.is_new && found.identity.placement == Placement::Ref {
                     own_ref_reason = locate::own_ref_reason(&repository)?;
                 }

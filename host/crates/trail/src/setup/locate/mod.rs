@@ -58,6 +58,19 @@ pub(crate) fn decide(repository: &Repository) -> Result<TrailLocation, TrailErro
     })
 }
 
+/// The ref that holds the trail, or else the one for the trail only, whatever is checked out. What may be there already is
+/// left to the caller.
+pub(crate) fn decide_apart(repository: &Repository) -> Result<TrailLocation, TrailError> {
+    Ok(match find(repository)? {
+        Some(found) => found,
+        None => TrailLocation {
+            identity: new_trail::apart(),
+            adopts: None,
+            is_new: true,
+        },
+    })
+}
+
 /// Finds the ref that holds the trail; `None` if no ref does.
 pub(crate) fn find(repository: &Repository) -> Result<Option<TrailLocation>, TrailError> {
     let remotes = Remotes::read(repository);

@@ -85,9 +85,14 @@ fn identity_on_own_ref(repository: &Repository) -> Result<Identity, TrailError> 
     if let Err(TrailError::Invalid(why)) = repository.check_name_free(OWN_REF) {
         return Err(taken(&why));
     }
-    Ok(Identity {
+    Ok(apart())
+}
+
+/// The identity of a trail on the separate ref.
+pub(super) fn apart() -> Identity {
+    Identity {
         reference: OWN_REF.to_owned(),
         placement: Placement::Ref,
         layout: None,
-    })
+    }
 }
