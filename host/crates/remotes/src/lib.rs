@@ -19,7 +19,7 @@ mod url;
 
 pub use compare::{Comparison, Relation};
 pub use error::RemoteError;
-pub use push_repository::{ObjectSource, PushRepository};
+pub use push_repository::{BranchWith, BranchesWith, ObjectSource, PushRepository};
 pub use tips::Tips;
 pub use url::{RemoteUrl, UrlError};
 

@@ -40,6 +40,24 @@ const PREFIX: &str = "chiffon-audit-push-";
 /// How old a directory is that a killed process has left. No push takes as long.
 const ABANDONED: Duration = Duration::from_secs(48 * 3600);
 
+/// The branches of a remote that have a certain directory.
+#[derive(Clone, Debug)]
+pub struct BranchesWith {
+    /// The branches.
+    pub branches: Vec<BranchWith>,
+    /// The full name of the remote's default branch.
+    pub default: Option<String>,
+}
+
+/// A branch that has a certain directory.
+#[derive(Clone, Debug)]
+pub struct BranchWith {
+    /// Its full name.
+    pub name: String,
+    /// Whether it has only that directory.
+    pub has_nothing_else: bool,
+}
+
 /// `fetch.unpackLimit` keeps what is fetched in packs, which the trail can take over as they are.
 const CONFIG: &str = "\
 [core]
@@ -211,8 +229,7 @@ impl PushRepository {
         }
     }
 
-    /// The branches of the remote that have this directory in their newest commit, each with whether they have nothing
-    /// else, and the remote's default branch. For a repository without borrowed objects: only the newest commits are
+    /// The branches of the remote that have this directory in their newest commit. For a repository without borrowed objects: only the newest commits are
     /// fetched, and if the remote can, only their uppermost directories.
     ///
     /// # Errors
@@ -222,7 +239,7 @@ impl PushRepository {
         &self,
         remote: &Remote,
         directory: &str,
-    ) -> Result<(Vec<(String, bool)>, Option<String>), RemoteError> {
+    ) -> Result<BranchesWith, RemoteError> {
         let url = remote.url.as_git_takes_it();
         let arguments = [
             "fetch",
@@ -255,7 +272,10 @@ impl PushRepository {
             if let Some(branch) = name.strip_prefix("refs/fetched/")
                 && names.contains(&directory)
             {
-                found.push((format!("refs/heads/{branch}"), names.len() == 1));
+                found.push(BranchWith {
+                    name: format!("refs/heads/{branch}"),
+                    has_nothing_else: names.len() == 1,
+                });
             }
         }
         let head = self.git(
@@ -267,7 +287,10 @@ impl PushRepository {
             let (name, of) = line.strip_prefix("ref: ")?.split_once('\t')?;
             (of == "HEAD").then(|| name.to_owned())
         });
-        Ok((found, default))
+        Ok(BranchesWith {
+            branches: found,
+            default,
+        })
     }
 
     /// Runs git here, for this remote.

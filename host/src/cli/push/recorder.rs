@@ -214,20 +214,17 @@ impl PushRecorder {
         if probe.is_empty(remote)? {
             return Ok(NEW_TRAIL.to_owned());
         }
-        let (found, default) = probe.branches_with(remote, ENTRIES)?;
-        let named = |name: &str| found.iter().find(|(branch, _)| branch == name);
-        let apart: Vec<_> = found.iter().filter(|(_, is_only)| *is_only).collect();
-        let chosen = match (
-            named(NEW_TRAIL),
-            &*apart,
-            default.as_deref().and_then(named),
-        ) {
+        let found = probe.branches_with(remote, ENTRIES)?;
+        let (branches, default) = (&found.branches, found.default.as_deref());
+        let named = |name: &str| branches.iter().find(|branch| branch.name == name);
+        let apart: Vec<_> = branches.iter().filter(|it| it.has_nothing_else).collect();
+        let chosen = match (named(NEW_TRAIL), &*apart, default.and_then(named)) {
             (Some(audit), ..) => Some(audit),
             (None, [one], _) => Some(*one),
             (None, _, Some(default)) => Some(default),
-            (None, [], None) if found.len() < 2 => found.first(),
+            (None, [], None) if branches.len() < 2 => branches.first(),
             _ => {
-                let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+                let names: Vec<&str> = branches.iter().map(|it| it.name.as_str()).collect();
                 bail!(
                     "{} has several branches with entries, {}: fetch the one with the trail, and choose it with `chiffon-audit init \
                      --ref`",
@@ -236,7 +233,7 @@ impl PushRecorder {
                 );
             }
         };
-        Ok(chosen.map_or_else(|| NEW_TRAIL.to_owned(), |(name, _)| name.clone()))
+        Ok(chosen.map_or_else(|| NEW_TRAIL.to_owned(), |branch| branch.name.clone()))
     }
 
     /// Pushes what was recorded, if anything was.
