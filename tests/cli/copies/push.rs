@@ -432,7 +432,6 @@ fn a_coprocess_goes_on_when_the_remote_is_back() {
         report("three") == "committed"
     });
     assert!(back);
-    drop(report);
     drop(stdin);
     child.wait().unwrap();
 }
