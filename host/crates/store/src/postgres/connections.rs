@@ -81,17 +81,17 @@ impl Connections {
             target.tls.clone(),
             manager,
         ))
-            .max_size(most)
-            .runtime(deadpool_postgres::Runtime::Tokio1)
-            .wait_timeout(Some(WAIT))
-            // The socket's own timeout ends when the server has accepted the connection; a stopped server then sends
-            // nothing.
-            .create_timeout(target.config.get_connect_timeout().copied())
-            .post_create(session.hook())
-            // The connection that was used last is used next, so that unneeded ones stay idle.
-            .queue_mode(QueueMode::Lifo)
-            .build()
-            .map_err(|error| StoreError::Invalid(error.to_string()))?;
+        .max_size(most)
+        .runtime(deadpool_postgres::Runtime::Tokio1)
+        .wait_timeout(Some(WAIT))
+        // The socket's own timeout ends when the server has accepted the connection; a stopped server then sends
+        // nothing.
+        .create_timeout(target.config.get_connect_timeout().copied())
+        .post_create(session.hook())
+        // The connection that was used last is used next, so that unneeded ones stay idle.
+        .queue_mode(QueueMode::Lifo)
+        .build()
+        .map_err(|error| StoreError::Invalid(error.to_string()))?;
         let limit = Arc::new(Limit {
             permits: Arc::new(Semaphore::new(most)),
             withdrawn: AtomicUsize::new(0),

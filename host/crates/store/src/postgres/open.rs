@@ -5,7 +5,6 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use tokio::time::Instant;
 use tokio_postgres::Config;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::super::url::PostgresUrl;
 use super::super::{FingerprintKeys, Options, StoreError, StoreInfo, fingerprint_key};
@@ -13,7 +12,7 @@ use super::connections::{Connections, has_no_room};
 use super::failure::Failure;
 use super::schema::{self, MARK, VERSION};
 use super::session::{self, DedicatedConnection, SessionSettings};
-use super::tls;
+use super::tls::{self, TlsConnector};
 use super::{PATIENCE, within};
 
 /// How long a connection attempt may take, including the server's greeting, unless the URL gives a time.
@@ -88,7 +87,7 @@ async fn first(target: &Target, url: &str) -> Result<DedicatedConnection, Failur
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) config: Config,
-    pub(super) tls: MakeRustlsConnect,
+    pub(super) tls: TlsConnector,
 }
 
 fn configuration(url: &PostgresUrl) -> Result<Target, StoreError> {

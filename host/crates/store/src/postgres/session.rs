@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::super::StoreError;
 use super::failure::Failure;
-use super::open::{CONNECT, Target, MAX_IDLE, SILENCE, SILENCE_ASK_EVERY, SILENCE_ASK_TIMES};
+use super::open::{CONNECT, MAX_IDLE, SILENCE, SILENCE_ASK_EVERY, SILENCE_ASK_TIMES, Target};
 
 /// The settings of a process's sessions.
 #[derive(Clone, Debug)]

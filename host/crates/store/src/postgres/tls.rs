@@ -1,42 +1,33 @@
-//! TLS to PostgreSQL: what the URL asks for, and whom a connection trusts.
+//! TLS to PostgreSQL: what a URL asks for.
 //!
 //! Owns the parameters `sslmode`, `sslrootcert`, `sslcert` and `sslkey`, of which the client library knows only a part. No
-//! password is sent before the server is authenticated, and no connection falls back to clear text.
+//! password is sent before the server is authenticated, and no connection falls back to clear text. Must not know SQL.
 
+mod connector;
+mod files;
+mod parameters;
+mod reason;
 mod trust;
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-use rustls::ClientConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, Host, SslMode};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::super::StoreError;
 use super::super::url::PostgresUrl;
-use trust::Trust;
+use parameters::TlsParameters;
 
-pub(super) use trust::NOT_TRUSTED;
-
-/// The parameters of a URL that are read here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct TlsParameters {
-    mode: Option<String>,
-    root: Option<String>,
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
-}
+pub(super) use connector::TlsConnector;
+pub(super) use reason::explain;
 
 /// How much of the server's identity is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     /// No TLS.
     Disable,
-    /// TLS with whatever certificate; the password exchange is bound to it.
+    /// TLS with any certificate: the password exchange is bound to it.
     Bound,
     /// A certificate of a trusted authority.
     VerifyCa,
@@ -44,84 +35,57 @@ enum Mode {
     VerifyFull,
 }
 
-/// The client library's configuration, and how its connections are encrypted.
-pub(super) fn configure(url: &PostgresUrl) -> Result<(Config, MakeRustlsConnect), StoreError> {
-    let (text, parameters) = take_parameters(url.secret())
-        .map_err(|why| StoreError::Invalid(format!("{url}: {why}")))?;
+/// Returns the client library's configuration, and what encrypts its connections.
+///
+/// # Errors
+///
+/// [`StoreError::Invalid`] if the parameters contradict each other, or if a file that they name cannot be used.
+pub(super) fn configure(url: &PostgresUrl) -> Result<(Config, TlsConnector), StoreError> {
+    let invalid = |why: String| StoreError::Invalid(format!("{url}: {why}"));
+    let (text, parameters) = TlsParameters::split_off(url.secret()).map_err(invalid)?;
     // The parser's message may quote the URL, and so its password.
     let mut config = Config::from_str(&text)
         .map_err(|_| StoreError::Invalid(format!("{url} is not a URL of a PostgreSQL database")))?;
-    let invalid = |why: String| StoreError::Invalid(format!("{url}: {why}"));
     let mode = mode(&parameters, &config).map_err(invalid)?;
     config.ssl_mode(match mode {
         Mode::Disable => SslMode::Disable,
         _ => SslMode::Require,
     });
-    let client = client(mode, &parameters).map_err(invalid)?;
-    Ok((config, MakeRustlsConnect::new(client)))
-}
-
-/// Splits a URL into the part that the client library knows and the parameters of TLS.
-fn take_parameters(text: &str) -> Result<(String, TlsParameters), String> {
-    let mut taken = TlsParameters::default();
-    let Some((before, parameters)) = text.split_once('?') else {
-        return Ok((text.to_owned(), taken));
-    };
-    let mut others = Vec::new();
-    for parameter in parameters.split('&') {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let value = || percent_decoded(value).ok_or_else(|| format!("{name} is not UTF-8"));
-        match name {
-            "sslmode" => taken.mode = Some(value()?),
-            "sslrootcert" => taken.root = Some(value()?),
-            "sslcert" => taken.certificate = Some(PathBuf::from(value()?)),
-            "sslkey" => taken.key = Some(PathBuf::from(value()?)),
-            _ => others.push(parameter),
+    if config.get_hosts().is_empty() {
+        // As in libpq, an address without a name is what the certificate must be for.
+        for address in config.get_hostaddrs().to_vec() {
+            config.host(address.to_string());
         }
     }
-    let text = match others.is_empty() {
-        true => before.to_owned(),
-        false => format!("{before}?{}", others.join("&")),
-    };
-    Ok((text, taken))
+    let connector =
+        TlsConnector::new(mode, parameters).map_err(|unusable| invalid(unusable.to_string()))?;
+    Ok((config, connector))
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let decoded = (*first == b'%').then(|| {
-            let digits = std::str::from_utf8(after.get(..2)?).ok()?;
-            u8::from_str_radix(digits, 16).ok()
-        });
-        match decoded.flatten() {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-/// What is asked for. Beyond this machine the default is to verify everything.
+/// Decides what is asked for. Beyond this machine the default is to verify everything.
 fn mode(parameters: &TlsParameters, config: &Config) -> Result<Mode, String> {
     let is_local = is_local(config);
     let is_bound = config.get_channel_binding() == ChannelBinding::Require;
-    let has_root = parameters.root.is_some();
+    let has_system = parameters.root.as_deref() == Some("system");
+    let has_file = parameters.root.is_some() && !has_system;
+    let asks_for_tls = is_bound || parameters.root.is_some() || parameters.has_client_files();
     let mode = match parameters.mode.as_deref() {
-        None if is_local && !is_bound && !has_root => Mode::Disable,
+        None if is_local && !asks_for_tls => Mode::Disable,
         None | Some("verify-full") => Mode::VerifyFull,
-        Some("verify-ca") => Mode::VerifyCa,
-        Some("require") if has_root => Mode::VerifyCa,
+        Some("verify-ca" | "require") if has_file => Mode::VerifyCa,
+        // The system's authorities certify every server of the internet.
+        Some("verify-ca") => {
+            return Err("sslmode=verify-ca needs sslrootcert with a file of the server's authority; sslmode=verify-full \
+                        trusts the system's authorities"
+                .to_owned());
+        }
+        Some("require") if has_system => {
+            return Err("sslrootcert=system needs sslmode=verify-full".to_owned());
+        }
         Some("require") if is_bound => Mode::Bound,
         Some("require") => {
-            return Err("sslmode=require alone would encrypt for an unknown server: use sslmode=verify-full, name the server's \
-                        authority with sslrootcert, or add channel_binding=require"
+            return Err("sslmode=require alone would encrypt for an unknown server: use sslmode=verify-full, name the \
+                        server's authority with sslrootcert, or add channel_binding=require"
                 .to_owned());
         }
         Some("disable") => Mode::Disable,
@@ -133,13 +97,18 @@ fn mode(parameters: &TlsParameters, config: &Config) -> Result<Mode, String> {
         }
         Some(other) => {
             return Err(format!(
-                "sslmode cannot be {:?}: it is disable, prefer, require, verify-ca or verify-full",
-                other
+                "sslmode cannot be {other:?}: it is disable, prefer, require, verify-ca or verify-full"
             ));
         }
     };
     if mode == Mode::Disable && is_bound {
         return Err("channel_binding=require needs TLS".to_owned());
+    }
+    if mode != Mode::Disable && has_unix_socket(config) {
+        return Err(
+            "a Unix socket has no TLS: leave out the parameters of TLS, or use sslmode=disable"
+                .to_owned(),
+        );
     }
     Ok(mode)
 }
@@ -159,65 +128,10 @@ fn is_local(config: &Config) -> bool {
     })
 }
 
-fn client(mode: Mode, parameters: &TlsParameters) -> Result<ClientConfig, String> {
-    let trust = match mode {
-        Mode::Disable => Trust::nobody(),
-        Mode::Bound => Trust::bound(),
-        Mode::VerifyCa | Mode::VerifyFull => {
-            let roots = match parameters.root.as_deref() {
-                None | Some("system") => trust::system_roots()?,
-                Some(file) => certificates("sslrootcert", Path::new(file))?,
-            };
-            Trust::authorities(roots, mode == Mode::VerifyFull)?
-        }
-    };
-    let builder = ClientConfig::builder_with_provider(trust::provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .dangerous()
-        .with_custom_certificate_verifier(std::sync::Arc::new(trust));
-    match (&parameters.certificate, &parameters.key) {
-        (None, None) => Ok(builder.with_no_client_auth()),
-        (Some(certificate), Some(key)) => {
-            let chain = certificates("sslcert", certificate)?;
-            builder
-                .with_client_auth_cert(chain, private_key(key)?)
-                .map_err(|error| format!("sslcert and sslkey: {error}"))
-        }
-        _ => Err("sslcert and sslkey belong together".to_owned()),
-    }
-}
-
-/// The certificates of a PEM file.
-fn certificates(what: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let bytes = read(what, file)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(format!("{what}: {} has no certificate in PEM form", file.display())),
-    }
-}
-
-fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = file.metadata().map(|it| it.permissions().mode());
-    // As libpq: a key that its group may read belongs to root.
-    if mode.is_ok_and(|mode| mode & 0o037 != 0) {
-        return Err(format!("sslkey: {} can be used by other users: chmod 600 ends that", file.display()));
-    }
-    let bytes = read("sslkey", file)?;
-    PrivateKeyDer::from_pem_slice(&bytes)
-        .map_err(|_| format!("sslkey: {} has no private key in PEM form", file.display()))
-}
-
-/// Reads a regular file of at most 1 MiB: reading a pipe could block for ever.
-fn read(what: &str, file: &Path) -> Result<Vec<u8>, String> {
-    const MAX_BYTES: u64 = 1 << 20;
-    let metadata = file.metadata().map_err(|error| format!("{what}: cannot read {}: {error}", file.display()))?;
-    if !metadata.is_file() || metadata.len() > MAX_BYTES {
-        return Err(format!("{what}: {} is not a file of certificates or keys", file.display()));
-    }
-    std::fs::read(file).map_err(|error| format!("{what}: cannot read {}: {error}", file.display()))
+/// Whether a host is a Unix socket. An address replaces it.
+fn has_unix_socket(config: &Config) -> bool {
+    let is_socket = |host: &Host| matches!(host, Host::Unix(_));
+    config.get_hostaddrs().is_empty() && config.get_hosts().iter().any(is_socket)
 }
 
 #[cfg(test)]
@@ -226,11 +140,12 @@ mod tests {
 
     use tokio_postgres::Config;
 
-    use super::{Mode, mode, take_parameters};
+    use super::parameters::TlsParameters;
+    use super::{Mode, mode};
 
     #[track_caller]
     fn check(url: &str, expected: Result<Mode, &str>) {
-        let (text, parameters) = take_parameters(url).expect("parameters");
+        let (text, parameters) = TlsParameters::split_off(url).expect("parameters");
         let config = Config::from_str(&text).expect("a URL");
         match (mode(&parameters, &config), expected) {
             (Ok(mode), Ok(expected)) => assert_eq!(mode, expected, "{url}"),
@@ -246,32 +161,74 @@ mod tests {
             "postgres://u@127.0.0.2/d",
             "postgres://u@[::1]/d",
             "postgres://u@%2Frun%2Fpostgresql/d",
+            "postgres://u@%2Frun%2Fpostgresql,localhost/d?sslmode=prefer",
             "postgres:///d?host=/run/postgresql",
             "postgres://u@db/d?hostaddr=127.0.0.1",
+            "postgres://u@localhost/d?sslmode=prefer",
+            "postgres://u@db/d?sslmode=disable",
         ] {
             check(local, Ok(Mode::Disable));
         }
-        for remote in [
+        for verified in [
             "postgres://u@db.example/d",
             "postgres://u@10.0.0.1/d",
             "postgres://u@localhost,db.example/d",
             "postgres://u@localhost/d?hostaddr=10.0.0.1",
+            "postgres://u@localhost/d?hostaddr=127.0.0.1,10.0.0.1",
+            "postgres:///d?hostaddr=10.0.0.1",
+            "postgres://u@localhost/d?sslmode=verify-full",
+            "postgres://u@localhost/d?sslrootcert=/ca.pem",
+            "postgres://u@localhost/d?sslcert=/c.pem&sslkey=/k.pem",
+            "postgres://u@localhost/d?channel_binding=require",
         ] {
-            check(remote, Ok(Mode::VerifyFull));
+            check(verified, Ok(Mode::VerifyFull));
         }
-        check("postgres://u@db/d?sslmode=disable", Ok(Mode::Disable));
-        check("postgres://u@localhost/d?sslmode=verify-full", Ok(Mode::VerifyFull));
-        check("postgres://u@localhost/d?sslrootcert=/ca.pem", Ok(Mode::VerifyFull));
-        check("postgres://u@db/d?sslmode=verify-ca", Ok(Mode::VerifyCa));
+        check(
+            "postgres://u@db/d?sslmode=verify-ca&sslrootcert=/ca.pem",
+            Ok(Mode::VerifyCa),
+        );
     }
 
     #[test]
     fn nothing_is_encrypted_for_an_unknown_server() {
-        check("postgres://u@db/d?sslmode=require", Err("channel_binding=require"));
-        check("postgres://u@db/d?sslmode=prefer", Err("in clear text"));
-        check("postgres://u@db/d?sslmode=allow", Err("cannot be \"allow\""));
-        check("postgres://u@db/d?sslmode=disable&channel_binding=require", Err("needs TLS"));
-        check("postgres://u@db/d?sslmode=require&sslrootcert=%2Fca.pem", Ok(Mode::VerifyCa));
-        check("postgres://u@db/d?sslmode=require&channel_binding=require", Ok(Mode::Bound));
+        let with = |parameters: &str| format!("postgres://u@db/d?{parameters}");
+        check(&with("sslmode=require"), Err("add channel_binding=require"));
+        check(&with("sslmode=prefer"), Err("in clear text"));
+        check(&with("sslmode=allow"), Err("cannot be \"allow\""));
+        check(&with("sslmode="), Err("cannot be \"\""));
+        check(
+            &with("sslmode=disable&channel_binding=require"),
+            Err("needs TLS"),
+        );
+        // Every server of the internet has a certificate of the system's authorities.
+        for system in ["", "&sslrootcert=system"] {
+            check(
+                &with(&format!("sslmode=verify-ca{system}")),
+                Err("needs sslrootcert"),
+            );
+        }
+        check(
+            &with("sslmode=require&sslrootcert=system&channel_binding=require"),
+            Err("needs sslmode=verify-full"),
+        );
+        check(
+            &with("sslmode=require&sslrootcert=%2Fca.pem"),
+            Ok(Mode::VerifyCa),
+        );
+        check(
+            &with("sslmode=require&channel_binding=require"),
+            Ok(Mode::Bound),
+        );
+    }
+
+    #[test]
+    fn a_unix_socket_with_a_demand_for_tls_is_refused() {
+        for url in [
+            "postgres://u@%2Frun%2Fpostgresql/d?sslmode=verify-full",
+            "postgres:///d?host=/run/postgresql&sslmode=require&channel_binding=require",
+            "postgres://u@%2Frun%2Fpostgresql,db.example/d",
+        ] {
+            check(url, Err("a Unix socket has no TLS"));
+        }
     }
 }

@@ -1,75 +1,85 @@
-//! Whom a connection trusts, and in plain words why not.
+//! Whom a connection trusts. Must not know where the authorities come from.
 
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use super::files::UnusableFile;
 
 /// The implementation of the ciphers.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// The certificates of this system's authorities.
-pub(super) fn system_roots() -> Result<Vec<CertificateDer<'static>>, String> {
+/// Returns the certificates of this system's authorities.
+pub(super) fn system_roots() -> Result<Vec<CertificateDer<'static>>, UnusableFile> {
     let found = rustls_native_certs::load_native_certs();
     match found.certs.is_empty() {
         false => Ok(found.certs),
-        true => Err("this system has no certificates of authorities: sslrootcert names a file with the server's".to_owned()),
+        true => Err(UnusableFile(
+            "this system has no certificates of authorities: name a file with the server's in sslrootcert"
+                .to_owned(),
+        )),
     }
 }
 
 /// Whom a connection trusts.
 #[derive(Debug)]
 pub(super) struct Trust {
-    authorities: Option<Arc<WebPkiServerVerifier>>,
-    /// Whether the certificate must be for the host's name.
-    checks_name: bool,
-    /// Whether any certificate is accepted, because the password exchange is bound to it.
-    is_bound: bool,
+    trusted: Trusted,
     provider: Arc<CryptoProvider>,
 }
 
+#[derive(Debug)]
+enum Trusted {
+    /// No server: for connections without TLS.
+    Nobody,
+    /// Any certificate, because the password exchange is bound to it.
+    Bound,
+    /// The certificates of these authorities.
+    Authorities {
+        roots: RootCertStore,
+        /// Whether the certificate must be for the host's name.
+        checks_name: bool,
+    },
+}
+
 impl Trust {
-    /// Trusts nobody, for connections without TLS.
-    pub(super) fn nobody() -> Trust {
+    fn new(trusted: Trusted) -> Trust {
         Trust {
-            authorities: None,
-            checks_name: true,
-            is_bound: false,
+            trusted,
             provider: provider(),
         }
     }
 
-    /// Trusts any certificate. Only together with `channel_binding=require`.
+    /// Trusts no server, for connections without TLS.
+    pub(super) fn nobody() -> Trust {
+        Trust::new(Trusted::Nobody)
+    }
+
+    /// Trusts any certificate. The caller must require channel binding.
     pub(super) fn bound() -> Trust {
-        Trust {
-            is_bound: true,
-            ..Trust::nobody()
-        }
+        Trust::new(Trusted::Bound)
     }
 
     /// Trusts certificates of these authorities.
     pub(super) fn authorities(
-        roots: Vec<CertificateDer<'static>>,
+        certificates: Vec<CertificateDer<'static>>,
         checks_name: bool,
-    ) -> Result<Trust, String> {
-        let mut store = RootCertStore::empty();
-        let (added, _) = store.add_parsable_certificates(roots);
+    ) -> Result<Trust, UnusableFile> {
+        let mut roots = RootCertStore::empty();
+        let (added, _) = roots.add_parsable_certificates(certificates);
         if added == 0 {
-            return Err("sslrootcert has no certificate of an authority that can be used".to_owned());
+            return Err(UnusableFile(
+                "sslrootcert has no certificate of an authority that can be used".to_owned(),
+            ));
         }
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider())
-            .build()
-            .map_err(|error| error.to_string())?;
-        Ok(Trust {
-            authorities: Some(verifier),
-            checks_name,
-            ..Trust::nobody()
-        })
+        Ok(Trust::new(Trusted::Authorities { roots, checks_name }))
     }
 }
 
@@ -79,30 +89,28 @@ impl ServerCertVerifier for Trust {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(authorities) = &self.authorities else {
-            return match self.is_bound {
-                true => Ok(ServerCertVerified::assertion()),
-                false => Err(Error::General("no certificate is trusted".to_owned())),
-            };
+        let (roots, checks_name) = match &self.trusted {
+            Trusted::Nobody => {
+                return Err(CertificateError::ApplicationVerificationFailure.into());
+            }
+            Trusted::Bound => return Ok(ServerCertVerified::assertion()),
+            Trusted::Authorities { roots, checks_name } => (roots, *checks_name),
         };
-        let verified = authorities.verify_server_cert(
-            end_entity,
+        let certificate = ParsedCertificate::try_from(end_entity)?;
+        verify_server_cert_signed_by_trust_anchor(
+            &certificate,
+            roots,
             intermediates,
-            server_name,
-            ocsp_response,
             now,
-        );
-        match verified {
-            // The name is checked last, after the chain.
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if !self.checks_name => Ok(ServerCertVerified::assertion()),
-            Err(Error::InvalidCertificate(why)) => Err(Error::General(sentence(&why, server_name))),
-            verified => verified,
+            self.provider.signature_verification_algorithms.all,
+        )?;
+        if checks_name {
+            verify_server_name(&certificate, server_name)?;
         }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -130,32 +138,4 @@ impl ServerCertVerifier for Trust {
             .signature_verification_algorithms
             .supported_schemes()
     }
-}
-
-/// What begins every sentence about a certificate that is not trusted.
-pub(in super::super) const NOT_TRUSTED: &str = "the server's certificate";
-
-fn sentence(why: &CertificateError, name: &ServerName<'_>) -> String {
-    let name = name.to_str();
-    let what = match why {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "has expired".to_owned()
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "is not valid yet: compare the clocks".to_owned()
-        }
-        CertificateError::UnknownIssuer => {
-            "is of an authority that is not trusted: sslrootcert names a file with the right one".to_owned()
-        }
-        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-            format!("has no subject alternative name, so it is not for {name}")
-        }
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            format!("is not for {name}, but for {}", presented.join(", "))
-        }
-        CertificateError::Revoked => "was revoked".to_owned(),
-        CertificateError::BadSignature => "has a signature that is not valid".to_owned(),
-        other => format!("is not valid: {other:?}"),
-    };
-    format!("{NOT_TRUSTED} {what}")
 }
