@@ -81,11 +81,12 @@ pub fn params_between(from: i32, until: i32) -> CertificateParams {
     params
 }
 
-/// A certificate that signs itself.
-pub fn self_signed(key: &KeyPair) -> Identity {
+/// A certificate that this key, as PEM, signs for itself.
+pub fn self_signed(key: &str) -> Identity {
+    let pair = KeyPair::from_pem(key).unwrap();
     Identity {
-        certificate: params(&[NAME], NAME).self_signed(key).unwrap().pem(),
-        key: key.serialize_pem(),
+        certificate: params(&[NAME], NAME).self_signed(&pair).unwrap().pem(),
+        key: key.to_owned(),
     }
 }
 
@@ -164,13 +165,15 @@ impl TlsServer {
         self.url_of(NAME, role, parameters)
     }
 
-    /// The same, with another name for the server.
+    /// The same, with another name for the server, or without one.
     pub fn url_of(&self, name: &str, role: &str, parameters: &str) -> String {
         let parameters = parameters.replace("CA", &self.file("ca.pem"));
-        format!(
-            "postgres://{role}:{PASSWORD}@{name}:{}/{role}?hostaddr=127.0.0.1&{parameters}",
-            self.port
-        )
+        let port = self.port;
+        let (place, port) = match name {
+            "" => (String::new(), format!("&port={port}")),
+            name => (format!("{name}:{port}"), String::new()),
+        };
+        format!("postgres://{role}:{PASSWORD}@{place}/{role}?hostaddr=127.0.0.1{port}&{parameters}")
     }
 
     /// Presents another certificate to new connections.
@@ -178,6 +181,8 @@ impl TlsServer {
         self.server.write("server.crt", &identity.certificate);
         self.server.write("server.key", &identity.key);
         self.reload().await;
+        let log = self.log();
+        assert!(!log.contains("SSL configuration was not reloaded"), "{log}");
     }
 
     /// Waits until new connections have the settings and files as they are now.
