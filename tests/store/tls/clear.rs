@@ -10,7 +10,7 @@ use super::{BOUND, FULL};
 /// The request for TLS: its length and its code.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// Answers each connection's request for TLS with these bytes, and returns what came after the first one's request.
+/// Answers each connection's request for TLS with these bytes, and returns the bytes that follow the first one's request.
 fn answered_with(answer: &'static [u8], parameters: &str) -> (String, Vec<u8>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

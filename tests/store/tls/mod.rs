@@ -93,7 +93,7 @@ fn a_server_with_another_certificate_is_refused_with_the_cause() {
             .await;
         }
 
-        // An unknown authority with the same name as ours, and the system's instead of ours.
+        // An unknown authority.
         const UNKNOWN: &str =
             "is of an authority that is not trusted: name a file with the right one in sslrootcert";
         server
@@ -125,9 +125,8 @@ fn an_unknown_certificate_is_accepted_only_if_the_password_is_bound_to_it() {
         let Some(server) = TlsServer::start().await else {
             return;
         };
-        server
-            .present(&self_signed(&KeyPair::generate().unwrap()))
-            .await;
+        let key = KeyPair::generate().unwrap().serialize_pem();
+        server.present(&self_signed(&key)).await;
         let error = refusal(&server.url("scram", "sslmode=require")).await;
         assert!(error.contains("sslmode=require alone"), "{error}");
         open(&server.url("scram", BOUND)).await.unwrap();
@@ -188,5 +187,26 @@ fn a_server_that_asks_for_a_certificate_gets_the_named_one() {
             error.contains("certificate authentication failed") || error.contains("certified"),
             "{error}"
         );
+    });
+}
+
+#[test]
+fn of_several_hosts_each_must_be_the_right_one() {
+    run(async {
+        let (Some(one), Some(other)) = (TlsServer::start().await, TlsServer::start().await) else {
+            return;
+        };
+        let url = |parameters: &str| one.url_with(&other, "scram", parameters);
+        // The authority of the other one has the same name, but is not the first one's.
+        open(&url(FULL)).await.unwrap();
+        one.set_tls(false).await;
+        let error = refusal(&url(FULL)).await;
+        assert!(
+            error.contains("another authority of the same name"),
+            "{error}"
+        );
+        other.present(&one.authority.issue(&[NAME])).await;
+        open(&url(FULL)).await.unwrap();
+        assert!(other.log().contains("connection authorized: user=scram "));
     });
 }

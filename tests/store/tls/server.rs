@@ -176,6 +176,14 @@ impl TlsServer {
         format!("postgres://{role}:{PASSWORD}@{place}/{role}?hostaddr=127.0.0.1{port}&{parameters}")
     }
 
+    /// A URL with another server as the second host.
+    pub fn url_with(&self, other: &TlsServer, role: &str, parameters: &str) -> String {
+        let place = format!("{NAME}:{},{NAME}:{}", self.port, other.port);
+        let url = self.url(role, parameters);
+        url.replace(&format!("{NAME}:{}", self.port), &place)
+            .replace("hostaddr=127.0.0.1", "hostaddr=127.0.0.1,127.0.0.1")
+    }
+
     /// Presents another certificate to new connections.
     pub async fn present(&self, identity: &Identity) {
         self.server.write("server.crt", &identity.certificate);

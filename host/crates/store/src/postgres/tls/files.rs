@@ -1,4 +1,4 @@
-//! The files of certificates and keys: how they are read, and whether one has changed. Must not know whom to trust.
+//! The files of certificates and keys: how they are read, and whether one has changed. Must not know which servers are trusted.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};

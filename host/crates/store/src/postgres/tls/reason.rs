@@ -81,7 +81,12 @@ fn fault(why: &CertificateError) -> String {
                 names.join(", ")
             )
         }
-        CertificateError::BadSignature => "has a signature that is not valid".to_owned(),
+        // Of its authority, or of the handshake.
+        CertificateError::BadSignature => {
+            "has a signature that is not valid: sslrootcert has another authority of the same name, or the server does not have \
+             the key"
+                .to_owned()
+        }
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
             "is an authority's own: a server needs one that is not an authority's".to_owned()
         }

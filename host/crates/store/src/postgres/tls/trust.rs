@@ -1,4 +1,4 @@
-//! Whom a connection trusts. Must not know where the authorities come from.
+//! Which servers a connection trusts. Must not know where the authorities come from.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(super) fn system_roots() -> Result<Vec<CertificateDer<'static>>, UnusableFil
     }
 }
 
-/// Whom a connection trusts.
+/// The servers that a connection trusts.
 #[derive(Debug)]
 pub(super) struct Trust {
     trusted: Trusted,
