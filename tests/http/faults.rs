@@ -1,5 +1,6 @@
 //! Faults of clients, git and the policy. No accepted outcome is lost.
 
+mod certificates;
 mod clients;
 mod clock;
 mod database;

@@ -37,6 +37,7 @@ pub mod server;
 mod sessions;
 mod sqlite;
 mod strings;
+pub mod tls;
 mod turned_down;
 
 use std::future::Future;

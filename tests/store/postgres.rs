@@ -101,7 +101,16 @@ fn tls_and_passwords_that_do_not_serve_are_told_without_the_password() {
             );
         };
         let with_password = url_of(&place).replace("test@", "test:hunter2@");
-        check(format!("{with_password}?sslmode=require"), "TLS").await;
+        check(
+            format!("{with_password}?sslmode=require"),
+            "sslmode=require alone",
+        )
+        .await;
+        check(
+            format!("{with_password}?sslmode=verify-full"),
+            "a Unix socket has no TLS",
+        )
+        .await;
         check(with_password.replace("test:", "nobody:"), "nobody").await;
         check("postgres://u:hunter2@127.0.0.1:1/d".into(), "127.0.0.1:1").await;
         check(

@@ -19,6 +19,8 @@ pub struct Server {
     /// A shell that ends the server when its input ends, which is when this process ends for any reason.
     guard: Option<Child>,
     settings: String,
+    /// The number in its socket's name.
+    port: u16,
 }
 
 /// PostgreSQL refuses to run as root; Debian's package creates the first user, and every system has the other.
@@ -103,6 +105,15 @@ impl Server {
 
     /// Creates and starts a server with these options of `postgres`.
     pub fn start_with(settings: &str) -> Option<Server> {
+        Server::start_prepared(settings, 5432, |_| ())
+    }
+
+    /// The same on this port, with files put in its directory of data before it starts.
+    pub fn start_prepared(
+        settings: &str,
+        port: u16,
+        prepare: impl FnOnce(&Server),
+    ) -> Option<Server> {
         let Some(programs) = programs() else {
             static SAID: OnceLock<()> = OnceLock::new();
             SAID.get_or_init(|| {
@@ -126,10 +137,22 @@ impl Server {
             programs,
             guard: None,
             settings: settings.to_owned(),
+            port,
         };
         server.lay_out();
+        prepare(&server);
         server.resume();
         Some(server)
+    }
+
+    /// Writes a file in the directory of data that only the server may read.
+    pub fn write(&self, name: &str, text: &str) {
+        let file = self.dir.join("data").join(name);
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((uid, gid)) = user() {
+            chown(&file, Some(uid), Some(gid)).unwrap();
+        }
     }
 
     /// Makes the directory of data: a copy of what `initdb` has made once for all servers and runs, since `initdb` takes a second.
@@ -296,7 +319,10 @@ impl Server {
     /// The address of a database.
     pub fn address(&self, database: &str) -> String {
         let dir = self.dir.display().to_string().replace('/', "%2F");
-        format!("postgres://test@{dir}/{database}")
+        match self.port {
+            5432 => format!("postgres://test@{dir}/{database}"),
+            port => format!("postgres://test@{dir}:{port}/{database}"),
+        }
     }
 
     /// The URL of a new database.

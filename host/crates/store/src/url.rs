@@ -59,6 +59,16 @@ impl StoreUrl {
             return Ok(StoreUrl::Sqlite(PathBuf::from(path)));
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            // The client library takes all before the first `@` for the user and the password, and others end those at the
+            // `?`: a part of a password would be read as parameters.
+            let parameters = text
+                .split_once('?')
+                .map(|(before, after)| (before.contains('@'), after));
+            if parameters.is_some_and(|(has_user, after)| !has_user && after.contains('@')) {
+                return Err(StoreError::Invalid(
+                    "a store's URL must have `%3F` for a `?` in a password, and `%40` for an `@` in a parameter".into(),
+                ));
+            }
             let (text, schema) = without_schema(text)?;
             return Ok(StoreUrl::Postgres(PostgresUrl { text, schema }));
         }
@@ -286,6 +296,8 @@ mod tests {
             "mysql://u:secret@h",
             "/a/b",
             "u:secret@h",
+            "postgres://u:secret?sslmode=disable&@h/d",
+            "postgres://h/d?user=u&password=secret@1",
         ] {
             let error = StoreUrl::parse(text).expect_err(text).to_string();
             assert!(!error.contains("secret"), "{error}");

@@ -12,10 +12,10 @@ use deadpool_postgres::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Config, NoTls};
 
 use super::super::StoreError;
 use super::failure::Failure;
+use super::open::Target;
 use super::session::SessionSettings;
 
 /// How long to wait for a connection: slightly less than a request's deadline, so that the answer names the cause.
@@ -69,25 +69,29 @@ struct InUse {
 
 impl Connections {
     pub(super) fn new(
-        config: &Config,
+        target: &Target,
         most: usize,
         session: SessionSettings,
     ) -> Result<Connections, StoreError> {
         let manager = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let pool = Pool::builder(Manager::from_config(config.clone(), NoTls, manager))
-            .max_size(most)
-            .runtime(deadpool_postgres::Runtime::Tokio1)
-            .wait_timeout(Some(WAIT))
-            // The socket's own timeout ends when the server has accepted the connection; a stopped server then sends
-            // nothing.
-            .create_timeout(config.get_connect_timeout().copied())
-            .post_create(session.hook())
-            // The connection that was used last is used next, so that unneeded ones stay idle.
-            .queue_mode(QueueMode::Lifo)
-            .build()
-            .map_err(|error| StoreError::Invalid(error.to_string()))?;
+        let pool = Pool::builder(Manager::from_config(
+            target.config.clone(),
+            target.tls.clone(),
+            manager,
+        ))
+        .max_size(most)
+        .runtime(deadpool_postgres::Runtime::Tokio1)
+        .wait_timeout(Some(WAIT))
+        // The socket's own timeout ends when the server has accepted the connection; a stopped server then sends
+        // nothing.
+        .create_timeout(target.config.get_connect_timeout().copied())
+        .post_create(session.hook())
+        // The connection that was used last is used next, so that unneeded ones stay idle.
+        .queue_mode(QueueMode::Lifo)
+        .build()
+        .map_err(|error| StoreError::Invalid(error.to_string()))?;
         let limit = Arc::new(Limit {
             permits: Arc::new(Semaphore::new(most)),
             withdrawn: AtomicUsize::new(0),

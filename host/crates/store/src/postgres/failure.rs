@@ -4,6 +4,7 @@ use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use tokio_postgres::error::SqlState;
 
 use super::super::StoreError;
+use super::tls;
 
 /// The SQLSTATE that the store's functions raise if the store was bound to a trail since.
 pub(super) const REBOUND: &str = "CA001";
@@ -97,6 +98,9 @@ impl Failure {
 
 fn of(error: &tokio_postgres::Error, url: &str) -> StoreError {
     let Some(db_error) = error.as_db_error() else {
+        if let Some(why) = tls::explain(error) {
+            return StoreError::Denied(format!("{url}: {why}"));
+        }
         // The innermost error says most: connection refused, or name not found.
         let mut cause = error.to_string();
         let mut source = std::error::Error::source(error);

@@ -21,6 +21,7 @@ mod retire;
 mod schema;
 mod session;
 mod tasks;
+mod tls;
 
 use std::future::Future;
 use std::time::Duration;

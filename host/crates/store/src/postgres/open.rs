@@ -1,12 +1,10 @@
 //! Opens a PostgreSQL store: checks that it is a store and would survive a power cut, and creates or migrates it.
 
-use std::str::FromStr as _;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
 use tokio::time::Instant;
 use tokio_postgres::Config;
-use tokio_postgres::config::{ChannelBinding, SslMode};
 
 use super::super::url::PostgresUrl;
 use super::super::{FingerprintKeys, Options, StoreError, StoreInfo, fingerprint_key};
@@ -14,6 +12,7 @@ use super::connections::{Connections, has_no_room};
 use super::failure::Failure;
 use super::schema::{self, MARK, VERSION};
 use super::session::{self, DedicatedConnection, SessionSettings};
+use super::tls::{self, TlsConnector};
 use super::{PATIENCE, within};
 
 /// How long a connection attempt may take, including the server's greeting, unless the URL gives a time.
@@ -45,16 +44,16 @@ pub(super) async fn open(
     options: &Options,
 ) -> Result<(Connections, StoreInfo, FingerprintKeys), StoreError> {
     let shown = url.to_string();
-    let config = configuration(url)?;
+    let target = configuration(url)?;
     let looking = async {
-        let first = first(&config, &shown).await?;
+        let first = first(&target, &shown).await?;
         let about = look_at_server(&first, &shown).await?;
-        session::refuse_poolers(&config, &first, &shown).await?;
+        session::refuse_poolers(&target, &first, &shown).await?;
         Ok(about)
     };
     let mut about = within(PATIENCE, looking, &shown).await?;
     let session = SessionSettings::new(url.schema(), options.lock_wait);
-    let connections = Connections::new(&config, options.pool.max(1), session)?;
+    let connections = Connections::new(&target, options.pool.max(1), session)?;
     let finding = async {
         let client = connections.get().await?;
         let found = find(&*client, url.schema(), &shown).await?;
@@ -72,10 +71,10 @@ pub(super) async fn open(
 }
 
 /// Connects without setting the session up, to check the server before anything is changed, even a session.
-async fn first(config: &Config, url: &str) -> Result<DedicatedConnection, Failure> {
+async fn first(target: &Target, url: &str) -> Result<DedicatedConnection, Failure> {
     let until = Instant::now() + FIRST_WAIT;
     loop {
-        match DedicatedConnection::connect(config, url).await {
+        match DedicatedConnection::connect(target, url).await {
             Err(Failure::Sql(error)) if has_no_room(&error) && Instant::now() < until => {
                 tokio::time::sleep(FIRST_AGAIN).await;
             }
@@ -84,17 +83,15 @@ async fn first(config: &Config, url: &str) -> Result<DedicatedConnection, Failur
     }
 }
 
-fn configuration(url: &PostgresUrl) -> Result<Config, StoreError> {
-    // The parser's message may quote the URL, and so its password.
-    let mut config = Config::from_str(url.secret())
-        .map_err(|_| StoreError::Invalid(format!("{url} is not a URL of a PostgreSQL database")))?;
-    if config.get_ssl_mode() == SslMode::Require
-        || config.get_channel_binding() == ChannelBinding::Require
-    {
-        return Err(StoreError::Invalid(format!(
-            "{url} asks for TLS, which the store does not support: use a Unix socket, the loopback interface or a tunnel, and sslmode=disable"
-        )));
-    }
+/// A server, and how to connect to it.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub(super) config: Config,
+    pub(super) tls: TlsConnector,
+}
+
+fn configuration(url: &PostgresUrl) -> Result<Target, StoreError> {
+    let (mut config, tls) = tls::configure(url)?;
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT);
     }
@@ -114,7 +111,7 @@ fn configuration(url: &PostgresUrl) -> Result<Config, StoreError> {
     if config.get_application_name().is_none() {
         config.application_name("chiffon-audit");
     }
-    Ok(config)
+    Ok(Target { config, tls })
 }
 
 /// Reads the server's version and settings. Refuses a server that would acknowledge a commit before it is on disk.

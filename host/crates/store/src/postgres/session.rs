@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError};
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, SimpleQueryMessage};
 use uuid::Uuid;
 
 use super::super::StoreError;
 use super::failure::Failure;
-use super::open::{CONNECT, MAX_IDLE, SILENCE, SILENCE_ASK_EVERY, SILENCE_ASK_TIMES};
+use super::open::{CONNECT, MAX_IDLE, SILENCE, SILENCE_ASK_EVERY, SILENCE_ASK_TIMES, Target};
 
 /// The settings of a process's sessions.
 #[derive(Clone, Debug)]
@@ -148,13 +148,14 @@ impl Drop for DedicatedConnection {
 
 impl DedicatedConnection {
     pub(super) async fn connect(
-        config: &Config,
+        target: &Target,
         url: &str,
     ) -> Result<DedicatedConnection, Failure> {
+        let Target { config, tls } = target;
         let patience = config.get_connect_timeout().copied().unwrap_or(CONNECT);
         // The socket's own timeout ends when the server has accepted the connection; a stopped server then sends
         // nothing.
-        match tokio::time::timeout(patience, config.connect(NoTls)).await {
+        match tokio::time::timeout(patience, config.connect(tls.clone())).await {
             Ok(connected) => {
                 let (client, connection) = connected?;
                 let connection = tokio::spawn(async move {
@@ -188,7 +189,7 @@ impl DedicatedConnection {
 /// Evidence is that two sessions have the same process at once, or that a session's process changes while another is in
 /// a transaction. If this does not notice a pooler, each transaction that must be durable does.
 pub(super) async fn refuse_poolers(
-    config: &Config,
+    target: &Target,
     first: &DedicatedConnection,
     url: &str,
 ) -> Result<(), Failure> {
@@ -199,7 +200,7 @@ pub(super) async fn refuse_poolers(
     };
     let before = first.ask(PROCESS).await?;
     // If no second connection is available, the first is not shared.
-    let Ok(second) = DedicatedConnection::connect(config, url).await else {
+    let Ok(second) = DedicatedConnection::connect(target, url).await else {
         return Ok(());
     };
     let beginning = second.ask("BEGIN; SELECT pg_backend_pid()");
