@@ -48,6 +48,14 @@ impl Authority {
         self.0.pem()
     }
 
+    /// Its own certificate and key.
+    pub fn own(&self) -> Identity {
+        Identity {
+            certificate: self.pem(),
+            key: self.0.key().serialize_pem(),
+        }
+    }
+
     /// Issues a certificate for these names.
     pub fn issue(&self, names: &[&str]) -> Identity {
         self.issue_by(params(names, "server"))

@@ -11,7 +11,8 @@ use super::error::StoreError;
 pub enum StoreUrl {
     /// The path of a SQLite file.
     Sqlite(PathBuf),
-    /// The URL of a PostgreSQL database.
+    /// The URL of a PostgreSQL database. Its parameters say how much of the server's identity is checked; beyond this
+    /// machine, all of it is by default.
     Postgres(PostgresUrl),
 }
 
