@@ -278,19 +278,33 @@ impl PushRepository {
                 });
             }
         }
-        let head = self.git(
-            remote,
-            &["ls-remote", "--quiet", "--symref", "--", url, "HEAD"],
-        )?;
-        let text = String::from_utf8_lossy(&head.output).into_owned();
-        let default = text.lines().find_map(|line| {
-            let (name, of) = line.strip_prefix("ref: ")?.split_once('\t')?;
-            (of == "HEAD").then(|| name.to_owned())
-        });
+        let default = self.default_branch(remote)?;
         Ok(BranchesWith {
             branches: found,
             default,
         })
+    }
+
+    /// The full name of the remote's default branch, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PushRepository::remote_tips`].
+    pub fn default_branch(&self, remote: &Remote) -> Result<Option<String>, RemoteError> {
+        let url = remote.url.as_git_takes_it();
+        let head = self.git(
+            remote,
+            &["ls-remote", "--quiet", "--symref", "--", url, "HEAD"],
+        )?;
+        if !head.status.success() {
+            return Err(classify(&remote.name, &remote.url.redact(&head.messages)));
+        }
+        let text = String::from_utf8_lossy(&head.output);
+        let mut lines = text.lines();
+        Ok(lines.find_map(|line| {
+            let (name, of) = line.strip_prefix("ref: ")?.split_once('\t')?;
+            (of == "HEAD").then(|| name.to_owned())
+        }))
     }
 
     /// Runs git here, for this remote.
@@ -326,12 +340,14 @@ impl PushRepository {
 fn remove_abandoned(temporary: &Path) {
     let own = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
-        let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            continue;
+        }
         let Ok(metadata) = entry.path().symlink_metadata() else {
             continue;
         };
         let age = metadata.modified().ok().and_then(age);
-        if is_ours && metadata.is_dir() && metadata.uid() == own && age > Some(ABANDONED) {
+        if metadata.is_dir() && metadata.uid() == own && age > Some(ABANDONED) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }

@@ -128,7 +128,7 @@ impl PushRecorder {
             cancelled: Arc::default(),
         };
         let repository = copy.push_repository()?;
-        let reference = self.reference(&copy)?;
+        let reference = self.reference(&copy, &repository)?;
         let refs = [reference.as_str(), POLICIES_REF, CHECKPOINTS_REF];
         let mut local = self.trail.copied_tips()?;
         if reference != self.trail.reference() {
@@ -202,10 +202,21 @@ impl PushRecorder {
     ///
     /// The branch that is checked out never decides: a job works on a branch, a tag or a request to merge, and each of them
     /// may have the entries that were merged into it.
-    fn reference(&self, copy: &Copy<'_>) -> Result<String> {
+    fn reference(&self, copy: &Copy<'_>, repository: &PushRepository) -> Result<String> {
         let has_begun = self.trail.has_begun()? || self.trail.reads_from().is_some();
         if has_begun && self.trail.placement() == Placement::Ref {
             return Ok(self.trail.reference().to_owned());
+        }
+        // The usual case: the trail is on the branch that people work on, and no other branch is for it.
+        let own = self.trail.reference();
+        if has_begun
+            && repository.default_branch(&self.remote)?.as_deref() == Some(own)
+            && (own == NEW_TRAIL
+                || repository
+                    .remote_tips(&self.remote, &[NEW_TRAIL])?
+                    .is_empty())
+        {
+            return Ok(own.to_owned());
         }
         // A clone of one branch does not show the others.
         let (format, remote) = (self.trail.object_format(), &self.remote);
