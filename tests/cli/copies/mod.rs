@@ -1,9 +1,11 @@
 //! Copies of a trail at git remotes: `sync`, `commit --push`, `ingest --push` and `verify --against remote:NAME`.
 
+mod branches;
 mod checked;
 mod ci;
 mod hostile;
 mod push;
+mod spool;
 mod sync;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,9 +14,8 @@ use std::path::Path;
 use super::{Machine, Ran, outcome};
 use crate::support::git;
 
-/// A hub with a branch of people, and `work`, a clone of it with a trail on refs/heads/audit that has the task `one`. The hub
-/// does not have the trail.
-fn machine() -> Machine {
+/// A hub, and `work`, a clone of it: both have a branch of people and no trail.
+fn without_trail() -> Machine {
     let machine = Machine::new();
     let root = machine.dir.path();
     git(root, &["init", "-q", "--bare", "-b", "main", "hub.git"]);
@@ -23,9 +24,23 @@ fn machine() -> Machine {
     git(&work, &["commit", "-q", "--allow-empty", "-m", "start"]);
     git(&work, &["remote", "add", "origin", "../hub.git"]);
     git(&work, &["push", "-q", "origin", "main"]);
+    machine
+}
+
+/// The same with a trail on refs/heads/audit in `work`, which has the task `one`. The hub does not have the trail.
+fn machine() -> Machine {
+    let machine = without_trail();
     let ran = machine.run(&["-C", "work", "init", "--ref", "refs/heads/audit"]);
     assert_eq!(ran.exit, Some(0), "{ran:?}");
     assert_eq!(machine.record_in("work", "one").exit, Some(0));
+    machine
+}
+
+/// The same with a trail on people's branch, in both.
+fn on_main() -> Machine {
+    let machine = without_trail();
+    assert_eq!(machine.record_in("work", "one").exit, Some(0));
+    git(&machine.path("work"), &["push", "-q", "origin", "main"]);
     machine
 }
 

@@ -4,7 +4,7 @@ use chiffon_audit_cli::remotes::{
     Limits, ObjectSource, PushRepository, Relation, Remote, RemoteUrl, Tips,
 };
 
-use super::{Machine, machine};
+use super::{Machine, machine, on_main};
 use crate::support::git;
 
 #[test]
@@ -250,15 +250,8 @@ fn a_branch_that_the_remote_lost_is_an_alarm() {
 
 #[test]
 fn a_branch_that_is_checked_out_is_left_to_the_person() {
-    let machine = Machine::new();
-    let root = machine.dir.path();
-    git(root, &["init", "-q", "--bare", "-b", "main", "hub.git"]);
-    git(root, &["init", "-q", "-b", "main", "work"]);
+    let machine = on_main();
     let work = machine.path("work");
-    git(&work, &["commit", "-q", "--allow-empty", "-m", "start"]);
-    git(&work, &["remote", "add", "origin", "../hub.git"]);
-    git(&work, &["push", "-q", "origin", "main"]);
-    assert_eq!(machine.record_in("work", "one").exit, Some(0));
     assert_eq!(machine.sync("work", &[]).exit, Some(0));
     machine.clone_hub(&[], "other");
     machine.record_in("other", "two");

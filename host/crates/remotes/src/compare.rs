@@ -205,8 +205,8 @@ impl PushRepository {
         counts.ok_or(RemoteError::Git(format!("rev-list answers `{text}`")))
     }
 
-    /// The number of commits on the first-parent line of a commit.
-    fn count(&self, remote: &Remote, commit: &str) -> Result<u64, RemoteError> {
+    /// The number of commits on the first-parent line of a commit or a range.
+    pub(crate) fn count(&self, remote: &Remote, commit: &str) -> Result<u64, RemoteError> {
         let text = self.rev_list(remote, &["--first-parent", "--count", commit])?;
         let count = text.parse();
         count.map_err(|_| RemoteError::Git(format!("rev-list answers `{text}`")))

@@ -155,7 +155,8 @@ pub(crate) fn run(
             }
             Err(_) if ended_at.is_some_and(|at| at.elapsed() > AFTER_END) && !has_output => break,
             Err(_)
-                if heard.elapsed() > silence || advanced.elapsed() > silence * MESSAGES_ALONE =>
+                if heard.elapsed() > silence
+                    || advanced.elapsed() > silence.saturating_mul(MESSAGES_ALONE) =>
             {
                 return end(NotEnded::Silent(silence));
             }
@@ -223,7 +224,55 @@ fn is_progress(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    use super::{Ended, NotEnded, plain, run};
+    use crate::{Limits, PushRepository};
+
+    /// Runs a shell command as an alias of git.
+    fn run_alias(command: &str, silence: Duration, is_cancelled: bool) -> Result<Ended, NotEnded> {
+        let repository = PushRepository::create(None, "sha1", None, Limits::default());
+        let repository = repository.expect("a repository");
+        let alias = format!("alias.it=!{command}");
+        let cancelled = AtomicBool::new(is_cancelled);
+        run(
+            repository.path(),
+            silence,
+            &cancelled,
+            &["-c", &alias, "it"],
+        )
+    }
+
+    #[test]
+    fn output_that_arrives_after_the_end_of_git_is_not_lost() {
+        let ended = run_alias("(sleep 0.3; echo late) &", Duration::from_secs(30), false);
+        let Ok(ended) = ended else {
+            panic!("git did not end");
+        };
+        assert_eq!(ended.output, b"late\n");
+    }
+
+    #[test]
+    fn a_process_that_keeps_only_the_messages_open_is_not_waited_for() {
+        let ended = run_alias(
+            "sleep 6 >/dev/null & echo done",
+            Duration::from_secs(30),
+            false,
+        );
+        let Ok(ended) = ended else {
+            panic!("git did not end");
+        };
+        assert_eq!(ended.output, b"done\n");
+    }
+
+    #[test]
+    fn a_silent_git_is_ended_and_so_is_one_that_nobody_waits_for() {
+        let silent = run_alias("sleep 60", Duration::from_millis(200), false);
+        assert!(matches!(silent, Err(NotEnded::Silent(_))));
+        let cancelled = run_alias("sleep 60", Duration::MAX, true);
+        assert!(matches!(cancelled, Err(NotEnded::Cancelled)));
+    }
 
     #[test]
     fn what_a_remote_says_cannot_steer_a_terminal() {

@@ -70,6 +70,14 @@ impl PushRepository {
             return Ok(());
         };
         let step = self.limits().step.max(1);
+        if many <= step {
+            return Ok(());
+        }
+        // Merged commits are not on the line that is cut into steps.
+        let many = match &one.remote {
+            Some(there) => self.count(remote, &format!("{there}..{tip}"))?,
+            None => many,
+        };
         let mut left = many;
         while left > step {
             left -= step;

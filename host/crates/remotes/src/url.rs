@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use percent_encoding::percent_decode_str;
+
 /// The address of a remote, as git takes it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RemoteUrl {
@@ -99,7 +101,10 @@ impl RemoteUrl {
             let values = query.split('&').filter_map(|pair| pair.split_once('='));
             words.extend(values.map(|(_, value)| value.to_owned()));
         }
-        let decoded: Vec<String> = words.iter().map(|word| percent_decoded(word)).collect();
+        let decoded: Vec<String> = words
+            .iter()
+            .map(|word| percent_decode_str(word).decode_utf8_lossy().into_owned())
+            .collect();
         words.extend(decoded);
         words.retain(|word| !word.is_empty());
         // The longest first: a shorter one may be a part of it.
@@ -114,22 +119,6 @@ impl RemoteUrl {
         let without_secret = self.to_string();
         outcome::digest::sha256(without_secret.as_bytes())
     }
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| *first == b'%');
-        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-        let decoded = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(decoded.unwrap_or(*first));
-        rest = match decoded {
-            Some(_) => &after[2..],
-            None => after,
-        };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl fmt::Display for RemoteUrl {

@@ -53,6 +53,7 @@ pub use read::order::{NumberedCommit, NumberedStart, TrailEnd};
 pub use read::ref_moves::RefMove;
 pub use read::view::Snapshot;
 pub use setup::init::{InitOptions, InitReport, repository_around};
+pub use setup::locate::OWN_REF;
 pub use setup::open::{DEFAULT_AUTHOR, OpenOptions};
 pub use setup::remote_trails::AdoptedTrail;
 pub use signing::{Extent, OnFailure, SigningKey, SigningOptions, sign_file};

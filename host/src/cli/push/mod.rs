@@ -94,12 +94,25 @@ pub struct RemoteRecorder {
 }
 
 /// Why the remote could not be used, and when that was.
+#[derive(Clone)]
 struct RemoteFailure {
     at: Instant,
     cause: Cause,
     reason: String,
     retry: bool,
     exit: Exit,
+}
+
+impl RemoteFailure {
+    fn of(error: &Failure) -> RemoteFailure {
+        RemoteFailure {
+            at: Instant::now(),
+            cause: error.cause.unwrap_or(Cause::Settings),
+            reason: format!("{error:#}"),
+            retry: error.retry,
+            exit: error.exit,
+        }
+    }
 }
 
 /// The answer to an outcome.
@@ -145,35 +158,40 @@ impl RemoteRecorder {
             self.failed = None;
             self.drain(say)?;
         }
-        if self.failed.is_none() {
-            let all: Vec<&[u8]> = documents.iter().map(Vec::as_slice).collect();
-            match self.recorder.record(&all) {
-                Ok(answers) => return self.answered(documents, answers, say),
-                Err(error) => self.note(&error),
+        if let Some(failed) = &self.failed {
+            return self.unavailable(documents, &failed.clone(), say);
+        }
+        let all: Vec<&[u8]> = documents.iter().map(Vec::as_slice).collect();
+        match self.recorder.record(&all) {
+            Ok(answers) => self.answered(documents, answers, say),
+            Err(error) => {
+                let failed = RemoteFailure::of(&error);
+                self.failed = Some(failed.clone());
+                self.unavailable(documents, &failed, say)
             }
         }
-        let Some(failed) = &self.failed else {
-            return Ok(Vec::new());
-        };
-        let (cause, reason, retry, exit) = (
-            failed.cause,
-            failed.reason.clone(),
-            failed.retry,
-            failed.exit,
-        );
-        let answers = documents.iter().map(|document| Answer {
-            cause: Some(cause),
-            reason: Some(reason.clone()),
-            retry,
+    }
+
+    /// The answers while the remote cannot be used.
+    fn unavailable(
+        &mut self,
+        documents: &[Vec<u8>],
+        failed: &RemoteFailure,
+        say: &mut dyn FnMut(String),
+    ) -> Result<Vec<RemoteAnswer>> {
+        let answer = |document: &Vec<u8>| Answer {
+            cause: Some(failed.cause),
+            reason: Some(failed.reason.clone()),
+            retry: failed.retry,
             ..Answer::unavailable(TaskOutcome::recover_task_id(document))
-        });
-        let answers: Vec<Answer> = answers.collect();
+        };
+        let answers = documents.iter().map(answer).collect();
         let mut answers = self.answered(documents, answers, say)?;
         for answer in &mut answers {
             // What needs a person is not hidden by the spool.
-            answer.exit = match answer.is_spooled && retry {
+            answer.exit = match answer.is_spooled && failed.retry {
                 true => Exit::Done,
-                false => exit,
+                false => failed.exit,
             };
         }
         Ok(answers)
@@ -225,16 +243,6 @@ impl RemoteRecorder {
         Ok(answered.collect())
     }
 
-    fn note(&mut self, error: &Failure) {
-        self.failed = Some(RemoteFailure {
-            at: Instant::now(),
-            cause: error.cause.unwrap_or(Cause::Settings),
-            reason: format!("{error:#}"),
-            retry: error.retry,
-            exit: error.exit,
-        });
-    }
-
     /// Records what earlier invocations have kept, the oldest first.
     fn drain(&mut self, say: &mut dyn FnMut(String)) -> Result<()> {
         let kept = self.spool.as_ref().map(Spool::files).unwrap_or_default();
@@ -245,7 +253,7 @@ impl RemoteRecorder {
                 match self.recorder.record(some) {
                     Ok(some) => answers.extend(some),
                     Err(error) if error.retry => {
-                        self.note(&error);
+                        self.failed = Some(RemoteFailure::of(&error));
                         return Ok(());
                     }
                     // What the remote refuses must not keep new outcomes from it.

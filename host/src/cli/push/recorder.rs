@@ -16,7 +16,7 @@ use crate::policy::Policy;
 use crate::recorder::{self, Answer, Pending, Recorder};
 use crate::trail::disk::TemporaryDisk;
 use crate::trail::{
-    CHECKPOINTS_REF, OpenOptions, POLICIES_REF, Placement, RefTips, Trail, TrailError,
+    CHECKPOINTS_REF, OWN_REF, OpenOptions, POLICIES_REF, Placement, RefTips, Trail, TrailError,
 };
 
 /// How often outcomes are decided again because another process pushed first. Each time another process has recorded
@@ -28,9 +28,6 @@ const MAX_UNMOVED: u32 = 8;
 
 /// The directory of a trail's entries.
 const ENTRIES: &str = ".audit";
-
-/// The ref of a trail that begins at a remote.
-const NEW_TRAIL: &str = "refs/heads/audit";
 
 /// Records outcomes at a remote.
 pub struct PushRecorder {
@@ -211,10 +208,7 @@ impl PushRecorder {
         let own = self.trail.reference();
         if has_begun
             && repository.default_branch(&self.remote)?.as_deref() == Some(own)
-            && (own == NEW_TRAIL
-                || repository
-                    .remote_tips(&self.remote, &[NEW_TRAIL])?
-                    .is_empty())
+            && (own == OWN_REF || repository.remote_tips(&self.remote, &[OWN_REF])?.is_empty())
         {
             return Ok(own.to_owned());
         }
@@ -223,13 +217,13 @@ impl PushRecorder {
         let around = Some(self.trail.common_dir());
         let probe = PushRepository::create(None, format, around, copy.limits)?;
         if probe.is_empty(remote)? {
-            return Ok(NEW_TRAIL.to_owned());
+            return Ok(OWN_REF.to_owned());
         }
         let found = probe.branches_with(remote, ENTRIES)?;
         let (branches, default) = (&found.branches, found.default.as_deref());
         let named = |name: &str| branches.iter().find(|branch| branch.name == name);
         let apart: Vec<_> = branches.iter().filter(|it| it.has_nothing_else).collect();
-        let chosen = match (named(NEW_TRAIL), &*apart, default.and_then(named)) {
+        let chosen = match (named(OWN_REF), &*apart, default.and_then(named)) {
             (Some(audit), ..) => Some(audit),
             (None, [one], _) => Some(*one),
             (None, _, Some(default)) => Some(default),
@@ -244,7 +238,7 @@ impl PushRecorder {
                 );
             }
         };
-        Ok(chosen.map_or_else(|| NEW_TRAIL.to_owned(), |branch| branch.name.clone()))
+        Ok(chosen.map_or_else(|| OWN_REF.to_owned(), |branch| branch.name.clone()))
     }
 
     /// Pushes what was recorded, if anything was.

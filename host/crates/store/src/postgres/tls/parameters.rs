@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use percent_encoding::percent_decode_str;
+
 /// The parameters of TLS, as the URL gives them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct TlsParameters {
@@ -30,13 +32,17 @@ impl TlsParameters {
         let mut others = Vec::new();
         for parameter in parameters.split('&') {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let value = || percent_decoded(value).ok_or_else(|| format!("{name} is not UTF-8"));
+            let value = || {
+                let decoded = percent_decode_str(value).decode_utf8();
+                let text = decoded.map_err(|_| format!("{name} is not UTF-8"))?;
+                Ok::<String, String>(text.into_owned())
+            };
             // The client library decodes names, so `ssl%6Dode` is one of these, too.
-            match percent_decoded(name).as_deref() {
-                Some("sslmode") => taken.mode = Some(value()?),
-                Some("sslrootcert") => taken.root = Some(value()?),
-                Some("sslcert") => taken.certificate = Some(PathBuf::from(value()?)),
-                Some("sslkey") => taken.key = Some(PathBuf::from(value()?)),
+            match percent_decode_str(name).decode_utf8().as_deref() {
+                Ok("sslmode") => taken.mode = Some(value()?),
+                Ok("sslrootcert") => taken.root = Some(value()?),
+                Ok("sslcert") => taken.certificate = Some(PathBuf::from(value()?)),
+                Ok("sslkey") => taken.key = Some(PathBuf::from(value()?)),
                 _ => others.push(parameter),
             }
         }
@@ -51,30 +57,6 @@ impl TlsParameters {
     pub(super) fn has_client_files(&self) -> bool {
         self.certificate.is_some() || self.key.is_some()
     }
-}
-
-/// Decodes `%XX`; what is no such sequence stays.
-fn percent_decoded(text: &str) -> Option<String> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).map(|digit| digit as u8);
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let decoded = match after {
-            [high, low, ..] if *first == b'%' => digit(high).zip(digit(low)),
-            _ => None,
-        };
-        match decoded {
-            Some((high, low)) => {
-                bytes.push(high << 4 | low);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

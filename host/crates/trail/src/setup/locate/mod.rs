@@ -12,6 +12,7 @@ mod renamed;
 mod search;
 
 pub(crate) use default_branch::default_branch;
+pub use new_trail::OWN_REF;
 pub(crate) use new_trail::own_ref_reason;
 
 use gix::ObjectId;

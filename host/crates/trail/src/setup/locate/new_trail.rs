@@ -12,7 +12,7 @@ use crate::place::work_trees::Head;
 use crate::setup::locate::default_branch::default_branch;
 
 /// The ref of a trail that does not start on the branch that is checked out.
-pub(crate) const OWN_REF: &str = "refs/heads/audit";
+pub const OWN_REF: &str = "refs/heads/audit";
 
 /// The ref and placement of a new trail.
 pub(super) fn identity(repository: &Repository) -> Result<Identity, TrailError> {
