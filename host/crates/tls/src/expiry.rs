@@ -22,10 +22,10 @@ mod tests {
 
     #[test]
     fn the_end_of_a_certificate_is_read() {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["audit.example".to_owned()]).unwrap();
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec!["audit.example".to_owned()]).expect("a name");
         params.not_after = date_time_ymd(2030, 1, 1);
-        let certificate = params.self_signed(&key).unwrap();
+        let certificate = params.self_signed(&key).expect("a certificate");
         let expected = Duration::from_secs(1_893_456_000);
         assert_eq!(expires_at(certificate.der()), Some(expected));
         assert_eq!(expires_at(&b"no certificate".to_vec().into()), None);
