@@ -71,6 +71,10 @@ causes! {
     Elsewhere = "elsewhere",
     /// The trail here and its copy at a remote each have entries that the other lacks.
     Diverged = "diverged",
+    /// This repository has acknowledged commits that the log of a replicated trail lost, and the log has others now.
+    Forked = "forked",
+    /// The log of a replicated trail cannot be used, or has a record that cannot be accepted.
+    Log = "log",
     /// A remote no longer has entries that it had confirmed.
     WentBack = "went-back",
     /// A remote refused a push.

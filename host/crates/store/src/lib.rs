@@ -20,6 +20,7 @@ mod entry;
 mod error;
 mod lease;
 mod listing;
+mod log;
 mod postgres;
 mod query;
 mod sqlite;
@@ -39,6 +40,9 @@ pub use bond::Bond;
 pub use entry::{Entry, NotAnEntry};
 pub use error::StoreError;
 pub use lease::{Lease, LeaseAnswer};
+pub use log::{
+    AppendAnswer, LogHead, LogRecord, Replica, ReplicaReport, ReplicatedLog,
+};
 pub use listing::{StateCount, StateName, SubmissionPage, SubmissionQuery, TOGETHER};
 pub use query::{Cursor, DEFAULT_LIMIT, Filter, MAX_LIMIT, Page, PageRequest};
 pub use submission::{
@@ -200,6 +204,11 @@ pub trait Store: Send + Sync {
 
     /// The connections of its pool, if the database has one.
     fn connections(&self) -> Option<StoreConnections> {
+        None
+    }
+
+    /// The log of a replicated trail, if the database can keep one.
+    fn log(&self) -> Option<&dyn ReplicatedLog> {
         None
     }
 

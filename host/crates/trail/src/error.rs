@@ -122,6 +122,48 @@ pub enum TrailError {
         /// The trail's ref.
         reference: String,
     },
+    /// The trail is replicated, and this handle has no log to append to.
+    #[error(
+        "the trail is replicated: name its store with --store or the setting store, so that what is recorded here is appended to the log"
+    )]
+    NeedsLog,
+    /// The log of a replicated trail cannot be used now.
+    #[error("the log of the trail cannot be used: {0}")]
+    LogUnavailable(String),
+    /// A record of the log cannot be accepted.
+    #[error("record {seq} of the log is not applied: {why}")]
+    InvalidRecord {
+        /// The record's place.
+        seq: i64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// This repository has acknowledged commits that the log lost, and the log has others now.
+    #[error(
+        "forked: {reference} is at {here} here, which was acknowledged, and the log has lost it and continues with {log}; \
+         `reconcile --repair` resubmits what only this repository has"
+    )]
+    Forked {
+        /// The ref.
+        reference: String,
+        /// The commit here.
+        here: String,
+        /// The commit in the log.
+        log: String,
+    },
+    /// Somebody else has moved the ref of a replicated trail.
+    #[error(
+        "diverged: {reference} is at {here} here, which is not from the log, and the log has {log}: set the ref back to the log's commit, \
+         or make the repository again with `replica clone`"
+    )]
+    DivergedFromLog {
+        /// The ref.
+        reference: String,
+        /// The commit here.
+        here: String,
+        /// The commit in the log.
+        log: String,
+    },
     /// The trail has ended: another one continues it.
     #[error("the trail has ended: {}", continued_by(successor.as_deref(), place.as_deref()))]
     Ended {
@@ -293,6 +335,10 @@ impl TrailError {
             TrailError::RecordedAtRemote { .. } | TrailError::NotRecorded { .. } => {
                 Cause::Elsewhere
             }
+            TrailError::NeedsLog => Cause::Settings,
+            TrailError::LogUnavailable(_) | TrailError::InvalidRecord { .. } => Cause::Log,
+            TrailError::Forked { .. } => Cause::Forked,
+            TrailError::DivergedFromLog { .. } => Cause::Diverged,
             TrailError::Ended { .. } => Cause::Ended,
             TrailError::NotBegun { .. } => Cause::NotBegun,
             TrailError::Predecessor { .. } => Cause::Predecessor,
@@ -328,6 +374,7 @@ impl TrailError {
                 | TrailError::NotRecorded { .. }
                 | TrailError::SeveralTrails { .. }
                 | TrailError::Ended { .. }
+                | TrailError::NeedsLog
                 | TrailError::Invalid(_)
                 | TrailError::Filter { .. }
         )

@@ -20,6 +20,7 @@ mod place;
 mod policies;
 mod policy_in_force;
 mod read;
+mod replication;
 mod setup;
 mod signing;
 mod used_policies;
@@ -52,6 +53,7 @@ pub use read::name::TrailName;
 pub use read::order::{NumberedCommit, NumberedStart, TrailEnd};
 pub use read::ref_moves::RefMove;
 pub use read::view::Snapshot;
+pub use replication::{Log, LogError, LogHead, LogRecord, Membership};
 pub use setup::init::{InitOptions, InitReport, repository_around};
 pub use setup::locate::OWN_REF;
 pub use setup::open::{DEFAULT_AUTHOR, OpenOptions};
@@ -129,6 +131,8 @@ struct TrailInner {
     moved: read::ref_moves::RefMoves,
     remotes: setup::remote_trails::RemoteWatch,
     predecessors: continuation::predecessors::Predecessors,
+    /// The log of a trail that several repositories hold.
+    replication: replication::Replication,
     /// Whether the trail was opened by the name of a ref, and can only be read.
     is_for_reading: bool,
     committing: OnceLock<CommitterOptions>,

@@ -239,7 +239,10 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
         inner.pulse.beat(Stage::Lease);
         let began = Instant::now();
         let asked = match inner.may_use_store().await {
-            Ok(()) => inner.take_turn(term).await,
+            Ok(()) => match inner.may_commit().await {
+                Ok(()) => inner.take_turn(term).await,
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         let pause = match asked {
@@ -312,7 +315,12 @@ impl Inner {
             && !self.committing.fence.is_turn(lease.fence())
         {
             self.invalidate_binding();
-            if let Err(error) = self.may_use_store().await {
+            let prepared = self.begin_replicated_turn(lease).await;
+            let prepared = match prepared {
+                Ok(()) => self.may_use_store().await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = prepared {
                 self.store.release(lease).await?;
                 return Err(error);
             }

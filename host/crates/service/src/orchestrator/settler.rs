@@ -154,6 +154,13 @@ async fn write_results(
     states: Vec<(Sequence, State)>,
 ) {
     let mut failures = 0;
+    let acknowledges = settlements
+        .iter()
+        .any(|settlement| matches!(settlement.result, SettlementResult::Committed(_)));
+    // What stays open is found again in the trail.
+    if acknowledges && !inner.wait_for_copies().await {
+        return;
+    }
     loop {
         inner.pulse.beat(Stage::Line);
         let result = match inner.may_settle(&settlements).await {

@@ -18,7 +18,7 @@ use crate::read::lines;
 use crate::read::tree_files;
 use crate::setup::locate;
 use crate::work_tree::attributes;
-use crate::write::flush::{FlushError, FlushGroup, Flusher};
+use crate::write::flush::{BeforeRef, FlushError, FlushGroup, Flusher};
 use crate::write::lock::WriterLock;
 use crate::{Layout, OpenOptions, Placement, Trail, message};
 use outcome::clock::Timestamp;
@@ -456,6 +456,7 @@ fn write_genesis(
         committer: &shared.author,
         subject,
         is_trail: true,
+        before_ref: BeforeRef::Append(1),
     };
     match Flusher::of(shared).flush(&group) {
         // The work tree is brought up to date before the first record.

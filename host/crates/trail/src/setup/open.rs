@@ -10,6 +10,7 @@ use gix::ObjectId;
 use crate::caches::catalogue;
 use crate::caches::leaves;
 use crate::continuation::predecessors::Predecessors;
+use crate::replication::Replication;
 use crate::disk::{Counted, Disk, RealDisk};
 use crate::error::TrailError;
 use crate::place::git_config::GitEnvironment;
@@ -258,6 +259,7 @@ impl Trail {
             moved: ref_moves::RefMoves::default(),
             remotes,
             predecessors: Predecessors::default(),
+            replication: Replication::default(),
             is_for_reading,
             committing: OnceLock::new(),
             own_ref_reason,

@@ -285,6 +285,7 @@ impl FlushThread<'_> {
             committer: &shared.author,
             subject: &last.item.subject,
             is_trail: true,
+            before_ref: flush::BeforeRef::Append(sequenced.len()),
         };
         let result = Flusher::of(shared).flush(&group);
         if !matches!(result, Ok(()) | Err(FlushError::Behind(_))) {

@@ -208,6 +208,7 @@ impl Writer<'_> {
     /// Makes the next refresh check everything again: leftovers, the ref, the work tree.
     fn invalidate(&mut self) {
         self.shared.view().confirmed = false;
+        self.shared.replication.expect_news();
         self.swept = false;
     }
 

@@ -1,0 +1,148 @@
+//! Catching up: the step of a refresh in which a repository takes in what the log has, or gives back what the log has lost.
+
+use std::sync::atomic::Ordering;
+
+use gix::ObjectId;
+
+use super::{LogHead, LogRecord};
+use crate::TrailInner;
+use crate::error::TrailError;
+use crate::place::state::Mark;
+use crate::setup::remote_trails::is_first_parent_ancestor;
+
+impl TrailInner {
+    /// Brings the refs to the end of the log, if it may have changed. The caller holds the writer lock.
+    pub(crate) fn catch_up_with_log(&self, acknowledged: Option<&Mark>) -> Result<(), TrailError> {
+        if !self.replication.stale.swap(false, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let caught_up = self.catch_up_once(acknowledged);
+        if caught_up.is_err() {
+            self.replication.expect_news();
+        }
+        caught_up
+    }
+
+    fn catch_up_once(&self, acknowledged: Option<&Mark>) -> Result<(), TrailError> {
+        let Some(log) = self.replication.log() else {
+            return Ok(());
+        };
+        let unavailable = |error: super::LogError| error.into_trail_error(&self.identity.reference);
+        let head = log.head().map_err(unavailable)?;
+        let reference = &self.identity.reference;
+        let mut acknowledged = acknowledged.map(|mark| mark.tip);
+        loop {
+            let applied = self.replication.applied.load(Ordering::SeqCst);
+            if applied >= head.seq {
+                break;
+            }
+            // In most cases every ref is there already.
+            if self.is_at(&head)? {
+                self.replication.applied.store(head.seq, Ordering::SeqCst);
+                return Ok(());
+            }
+            let records = log.read(applied).map_err(unavailable)?;
+            if records.is_empty() {
+                let why = format!("the log ends before its record {}", head.seq);
+                return Err(TrailError::LogUnavailable(why));
+            }
+            for record in records {
+                if record.seq != self.replication.applied.load(Ordering::SeqCst) + 1 {
+                    return Err(TrailError::InvalidRecord {
+                        seq: record.seq,
+                        why: "the record before it is missing".into(),
+                    });
+                }
+                if self.take_in(&record, acknowledged)? && record.reference == *reference {
+                    acknowledged = self.repository.read_ref(reference)?;
+                }
+                self.replication.applied.store(record.seq, Ordering::SeqCst);
+            }
+        }
+        self.give_back(&head, acknowledged)
+    }
+
+    /// Whether every ref is where the log has it.
+    fn is_at(&self, head: &LogHead) -> Result<bool, TrailError> {
+        for (reference, tip) in &head.tips {
+            let here = self.repository.read_ref(reference)?;
+            if here.is_none_or(|here| here.to_string() != *tip) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Applies a record, unless its commits are here. Returns whether the ref has moved.
+    fn take_in(&self, record: &LogRecord, acknowledged: Option<ObjectId>) -> Result<bool, TrailError> {
+        let here = self.repository.read_ref(&record.reference)?;
+        let name = here.map(|here| here.to_string());
+        if name == record.parent {
+            self.apply(record)?;
+            return Ok(true);
+        }
+        let tip = ObjectId::from_hex(record.tip.as_bytes()).ok();
+        if let (Some(here), Some(tip)) = (here, tip)
+            && self.repository.has(gix::objs::Kind::Commit, &tip)
+            && is_first_parent_ancestor(&self.repository, Some(tip), here)?
+        {
+            return Ok(false);
+        }
+        Err(self.parted(&record.reference, here, acknowledged, &record.tip))
+    }
+
+    /// The error for a ref that has commits which the log lacks, where the log has others.
+    fn parted(
+        &self,
+        reference: &str,
+        here: Option<ObjectId>,
+        acknowledged: Option<ObjectId>,
+        log: &str,
+    ) -> TrailError {
+        let reference = reference.to_owned();
+        let here_text = here.map_or_else(|| "no commit".to_owned(), |here| here.to_string());
+        let log = log.to_owned();
+        match here.is_some() && here == acknowledged {
+            true => TrailError::Forked {
+                reference,
+                here: here_text,
+                log,
+            },
+            false => TrailError::DivergedFromLog {
+                reference,
+                here: here_text,
+                log,
+            },
+        }
+    }
+
+    /// Gives back to the log what it has lost: commits that were acknowledged here, if nothing else was appended since.
+    fn give_back(&self, head: &LogHead, acknowledged: Option<ObjectId>) -> Result<(), TrailError> {
+        let reference = &self.identity.reference;
+        for (name, tip) in &head.tips {
+            let here = self.repository.read_ref(name)?;
+            if here.is_some_and(|here| here.to_string() == *tip) {
+                continue;
+            }
+            let parse = ObjectId::from_hex(tip.as_bytes()).ok();
+            let continues = match (parse, here) {
+                (Some(tip), Some(here)) if self.repository.has(gix::objs::Kind::Commit, &tip) => {
+                    is_first_parent_ancestor(&self.repository, Some(tip), here)?
+                }
+                _ => false,
+            };
+            // Only what this program has acknowledged was in the log before. A person's commit never was.
+            let is_ours = name != reference || here == acknowledged;
+            let (Some(here), true, true) = (here, continues, is_ours) else {
+                return Err(self.parted(name, here, acknowledged, tip));
+            };
+            tracing::warn!(
+                reference = name,
+                from = tip,
+                "the log has lost its newest records: this repository gives them back"
+            );
+            self.append_history(name, parse, here)?;
+        }
+        Ok(())
+    }
+}
