@@ -4,7 +4,7 @@ use super::signatures::machine;
 use crate::support::registry::{Reply, answer, hostile};
 
 /// A manifest of a component with this digest and size.
-fn manifest(digest: &str, size: usize) -> String {
+pub fn manifest(digest: &str, size: usize) -> String {
     format!(
         r#"{{"schemaVersion":2,"config":{{"mediaType":"application/vnd.wasm.config.v0+json","digest":"{digest}","size":2}},
         "layers":[{{"mediaType":"application/wasm","digest":"{digest}","size":{size}}}]}}"#

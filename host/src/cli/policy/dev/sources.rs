@@ -132,9 +132,7 @@ fn stamp(metadata: &Metadata) -> Stamp {
 /// What the project's `.gitignore` names without a pattern.
 fn ignored(root: &Path) -> Vec<PathBuf> {
     let file = root.join(".gitignore");
-    let read =
-        files::require_regular(&file).and_then(|()| files::read_text(&file, MAX_IGNORE_FILE));
-    let text = read.unwrap_or_default();
+    let text = files::read_regular_text(&file, MAX_IGNORE_FILE).unwrap_or_default();
     let plain = text
         .lines()
         .map(|line| line.trim().trim_start_matches('/').trim_end_matches('/'))
