@@ -11,10 +11,17 @@ use std::path::Path;
 ///
 /// What reading returns, and [`io::ErrorKind::FileTooLarge`].
 pub fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    read_all(File::open(path)?, max_bytes)
+}
+
+/// Reads everything, at most `max_bytes`.
+///
+/// # Errors
+///
+/// What reading returns, and [`io::ErrorKind::FileTooLarge`].
+pub fn read_all(reader: impl io::Read, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(max_bytes + 1)
-        .read_to_end(&mut bytes)?;
+    reader.take(max_bytes + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > max_bytes {
         true => Err(io::Error::new(
             io::ErrorKind::FileTooLarge,

@@ -37,7 +37,7 @@ pub enum Exit {
     UnfitStore = 7,
     /// Ended early by SIGINT, with the code that a shell uses: 128 plus the signal's number.
     Interrupted = 130,
-    /// Ended early by SIGTERM.
+    /// Ended early by SIGTERM, or in `policy dev` by SIGHUP.
     Terminated = 143,
 }
 

@@ -125,10 +125,7 @@ fn a_hostile_registry_leaves_nothing_behind_and_is_named() {
             "1",
         ]);
         assert_eq!(ran.exit, Some(exit), "{why}: {ran:?}");
-        assert!(
-            ran.err.contains(why) && ran.err.contains(address.as_str()),
-            "{why}: {ran:?}"
-        );
+        assert!(ran.err.contains(why), "{why}: {ran:?}");
         for file in ["got.wasm", "got.wasm.sig", "policies.lock"] {
             assert!(!machine.path(file).exists(), "{file}: {why}");
         }
