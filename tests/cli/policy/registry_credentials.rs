@@ -1,4 +1,4 @@
-//! To whom `policy push` and `policy pull` send credentials, and which way their requests take.
+//! The hosts to which `policy push` and `policy pull` send credentials, and the path of their requests.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,7 +1,8 @@
 //! Policies in OCI registries, in the layout for WebAssembly that `wkg` reads and writes.
 //!
 //! Owns references, the protocol, and the manifest. Does not trust the registry: everything that it sends is bounded in size and
-//! time, and a component must match the digest in its manifest, and a manifest the pinned digest. Knows nothing about policies or signatures: a component and a signature are bytes.
+//! time. A component must match the digest in its manifest, and a manifest the pinned digest. Knows nothing about policies or
+//! signatures: a component and a signature are bytes.
 
 mod client;
 mod host;

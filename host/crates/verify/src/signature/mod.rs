@@ -131,7 +131,7 @@ impl FileSigners {
         AllowedSigners::parse(text).map(FileSigners)
     }
 
-    /// Allows the key that made this signature, whoever has it. With it, [`check`](Self::check) says whether the signature was made for a
+    /// Allows the key that made this signature, and no other. [`check`](Self::check) then says whether the signature was made for a
     /// file, and not whether it counts.
     ///
     /// # Errors
