@@ -113,8 +113,7 @@ impl Engine {
         Engine::with_frames(TRAP_FRAMES, compiler, allocation, limits, cache_dir)
     }
 
-    /// As [`with_compiler`](Self::with_compiler), for [`Policy::profile`](super::Policy::profile): reads whole stacks. A trap costs
-    /// more in this engine.
+    /// Creates an engine for [`Policy::profile`](super::Policy::profile). It reads whole stacks, so a trap costs more.
     ///
     /// # Errors
     ///

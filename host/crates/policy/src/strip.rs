@@ -228,7 +228,7 @@ mod tests {
         let whole = component(b"names");
         for length in 0..whole.len() {
             let cut = &whole[..length];
-            let mut sections = Parser::new(0).parse_all(cut);
+            let mut sections = wasmparser::Parser::new(0).parse_all(cut);
             // Without its last sections it may be whole again.
             if strip(cut).is_ok() {
                 assert!(sections.all(|section| section.is_ok()), "{length}");
