@@ -368,14 +368,25 @@ pub fn engine(
     on_slow: Option<SlowCompileNotice>,
 ) -> Result<Engine> {
     let limits = policy_limits(settings.policy_limits);
-    let in_cache = |directory: Option<&Path>| {
-        Engine::with_compiler(
-            Some(compiler(on_slow)),
-            allocation,
-            limits.clone(),
-            directory,
-        )
-    };
+    with_cache(settings, on_slow, |directory| {
+        let compiler = Some(compiler(on_slow));
+        Engine::with_compiler(compiler, allocation, limits.clone(), directory)
+    })
+}
+
+/// Opens an engine for a profile, with the configured limits and cache.
+pub fn profiling_engine(settings: &Settings, on_slow: Option<SlowCompileNotice>) -> Result<Engine> {
+    let limits = policy_limits(settings.policy_limits);
+    with_cache(settings, on_slow, |directory| {
+        Engine::for_profiles(Some(compiler(on_slow)), limits.clone(), directory)
+    })
+}
+
+fn with_cache(
+    settings: &Settings,
+    on_slow: Option<SlowCompileNotice>,
+    in_cache: impl Fn(Option<&Path>) -> Result<Engine, LoadError>,
+) -> Result<Engine> {
     match in_cache(settings.cache_dir.as_deref()) {
         // The cache only saves time. A container's home may be read-only, or belong to another user.
         Err(error @ LoadError::Cache { .. }) => {

@@ -25,7 +25,7 @@ use crate::write::flush::{BeforeRef, FlushError, FlushGroup, Flusher};
 use crate::write::lock::WriterLock;
 use crate::{Placement, Trail, TrailInner};
 use outcome::clock::Timestamp;
-use outcome::digest::sha256;
+use outcome::digest::{is_sha256, sha256};
 
 /// The ref on which policies are kept.
 pub const POLICIES_REF: &str = "refs/heads/audit-policies";
@@ -49,10 +49,8 @@ impl PolicyFileKind {
 
     /// The name of the file for a digest; nothing, if that is no digest.
     fn file_name(self, digest: &str) -> Option<String> {
-        let hex = digest.strip_prefix("sha256:")?;
-        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        (hex.len() == 64 && hex.bytes().all(is_hex))
-            .then(|| format!("sha256-{hex}.{}", self.extension()))
+        let name = digest.replace(':', "-");
+        is_sha256(digest).then(|| format!("{name}.{}", self.extension()))
     }
 }
 

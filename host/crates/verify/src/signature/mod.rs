@@ -20,6 +20,9 @@ pub(crate) use time::show as show_time;
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::quote::quote;
 use super::report::{Claim, Verdict};
 
@@ -126,6 +129,20 @@ impl FileSigners {
     /// Names the malformed line.
     pub fn parse(text: &str) -> Result<FileSigners, String> {
         AllowedSigners::parse(text).map(FileSigners)
+    }
+
+    /// Allows the key that made this signature, and no other. [`check`](Self::check) then says whether the signature was made for a
+    /// file, and not whether it counts.
+    ///
+    /// # Errors
+    ///
+    /// The signature is malformed.
+    pub fn of_signature(signature: &[u8]) -> Result<FileSigners, String> {
+        let signature = sshsig::parse(signature)
+            .map_err(|why| format!("its SSH signature is malformed: {why}"))?;
+        let kind = String::from_utf8_lossy(sshsig::kind(&signature.key));
+        let key = STANDARD.encode(&signature.key);
+        FileSigners::parse(&format!("* {kind} {key}"))
     }
 
     /// Checks an SSH signature of a file's bytes, as `ssh-keygen -Y sign -n git` makes it, at this time in seconds since 1970. Returns
