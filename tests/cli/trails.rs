@@ -233,6 +233,39 @@ fn show_prove_log_and_report_cross_the_border() {
 }
 
 #[test]
+fn doctor_looks_for_every_trail_before() {
+    let machine = Machine::new();
+    machine.done(&["init", "one"]);
+    machine.records("one", "x");
+    machine.done(&["-C", "one", "trail", "end", "--successor", "two"]);
+    machine.records("two", "a");
+    machine.done(&["-C", "two", "trail", "end", "--successor", "three"]);
+    let doctor = || machine.run(&["-C", "three", "doctor"]).out;
+    assert!(doctor().contains("good  beginning "), "{}", doctor());
+    fs::create_dir_all(machine.path("vault/deep")).unwrap();
+    fs::rename(machine.path("one"), machine.path("vault/deep/one")).unwrap();
+    assert!(!doctor().contains("good  beginning "), "{}", doctor());
+    assert!(doctor().contains("  beginning "), "{}", doctor());
+}
+
+#[test]
+fn the_end_names_another_trail_by_its_uuid() {
+    let machine = Machine::new();
+    machine.done(&["init", "one"]);
+    machine.records("one", "a");
+    let form = "--format=%(trailers:key=Audit-Trail,valueonly)";
+    let log = support::git(&machine.path("one"), &["log", form]);
+    let own = log.split_whitespace().next().unwrap().to_owned();
+    let commit = format!("commit-{}", "a".repeat(40));
+    for successor in [&own, &commit, &format!("chiffon-audit/{own}")] {
+        let ran = machine.run(&["-C", "one", "trail", "end", "--successor", successor]);
+        assert_eq!(ran.exit, Some(1), "{ran:?}");
+        assert!(ran.err.contains("cannot continue this trail"), "{ran:?}");
+    }
+    machine.records("one", "b");
+}
+
+#[test]
 fn the_list_is_made_from_the_entries_if_it_is_missing_or_damaged() {
     let machine = two_years(&[]);
     machine.done(&["-C", "two", "trail", "end", "--successor", "three"]);

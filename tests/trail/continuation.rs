@@ -91,7 +91,7 @@ impl Years {
     }
 
     #[track_caller]
-    fn commits(&self, year: usize, id: &str) {
+    pub(super) fn commits(&self, year: usize, id: &str) {
         let answer = self.record(year, &completed(id));
         assert_eq!(answer.result, AnswerKind::Committed, "{answer:?}");
     }
@@ -304,8 +304,16 @@ fn another_trail_in_the_place_of_the_one_before_is_not_asked() {
 #[test]
 fn a_rolled_back_trail_before_is_read_where_it_ended() {
     let years = Years::with(2);
-    git(&years.path(0), &["update-ref", "refs/heads/main", "main~1"]);
-    years.gives(1, &completed("a"), AnswerKind::AlreadyRecorded, None);
+    let (path, commit) = years.open(0).locate(&task("a")).unwrap().unwrap();
+    for back in ["main~1", "main~1"] {
+        git(&years.path(0), &["update-ref", "refs/heads/main", back]);
+        years.gives(1, &completed("a"), AnswerKind::AlreadyRecorded, None);
+        let answer = years.record(1, &completed("a"));
+        assert_eq!(
+            (answer.path.as_ref(), &answer.commit),
+            (Some(&path), &commit)
+        );
+    }
     years.commits(1, "x");
 }
 

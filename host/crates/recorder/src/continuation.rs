@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use outcome::clock::Clock;
-use outcome::continuation::{EndOfTrail, Predecessor};
+use outcome::continuation::{EndOfTrail, Predecessor, is_uuid};
 use outcome::{Limits, TaskId};
 use policy::{Engine, LoadError, Policy, PolicySettings};
 use trail::{InitOptions, InitReport, KnownTrail, Trail, TrailError};
@@ -40,6 +40,12 @@ pub enum ContinuationError {
     #[error("the trail has ended already, and its successor is {successor}")]
     OtherSuccessor {
         /// The uuid of the successor, or the reason why it is not known.
+        successor: String,
+    },
+    /// No trail with this name can continue the trail.
+    #[error("{successor} cannot continue this trail: a successor is another trail with a uuid")]
+    NoSuccessor {
+        /// The name that was given.
         successor: String,
     },
     /// The trail before has not ended yet.
@@ -91,15 +97,20 @@ pub fn prepare(
     origin: &str,
 ) -> Result<(Trail, InitReport, String), ContinuationError> {
     let (trail, report) = Trail::init(dir, init)?;
-    match trail.predecessor()? {
-        Some(known) if known.origin == origin => {}
-        Some(known) => {
-            return Err(ContinuationError::OtherPredecessor {
-                origin: known.origin,
-            });
+    let continues = || match trail.predecessor()? {
+        Some(known) if known.origin == origin => Ok(true),
+        Some(known) => Err(ContinuationError::OtherPredecessor {
+            origin: known.origin,
+        }),
+        None => Ok(false),
+    };
+    if !continues()? {
+        let is_empty = trail.entries()?.next().is_none();
+        let awaits = is_empty && trail.await_beginning(origin)?;
+        // Another process may have recorded the beginning meanwhile.
+        if !awaits && !continues()? {
+            return Err(ContinuationError::NotEmpty);
         }
-        None if trail.entries()?.next().is_some() => return Err(ContinuationError::NotEmpty),
-        None => trail.await_beginning(origin)?,
     }
     match report.uuid.clone() {
         Some(uuid) => Ok((trail, report, uuid)),
@@ -137,6 +148,7 @@ pub fn complete(
 ///
 /// # Errors
 ///
+/// [`ContinuationError::NoSuccessor`] if `successor` is not a uuid, or is the trail's own;
 /// [`ContinuationError::OtherSuccessor`] if the trail has ended otherwise.
 pub fn record_end(
     trail: &Trail,
@@ -144,6 +156,13 @@ pub fn record_end(
     engine: &Engine,
     clock: &Arc<dyn Clock>,
 ) -> Result<bool, ContinuationError> {
+    // Nothing can follow the end, so a successor that can never begin would be final.
+    let own = trail.name()?.and_then(|name| name.uuid);
+    if !is_uuid(successor) || own.as_deref() == Some(successor) {
+        return Err(ContinuationError::NoSuccessor {
+            successor: successor.to_owned(),
+        });
+    }
     match trail.ended()? {
         Some(Some(named)) if named == successor => return Ok(false),
         Some(named) => return Err(other_successor(named)),

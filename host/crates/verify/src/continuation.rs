@@ -91,7 +91,7 @@ fn before(entry: &[u8]) -> Option<Before> {
         size: raw(described, "size")?.parse().ok()?,
         root: text(described, "root")?,
         tip: text(described, "tip")?,
-        checkpoint: text(described, "checkpoint"),
+        checkpoint: text_or_null(described, "checkpoint")?,
     })
 }
 
@@ -101,6 +101,16 @@ fn raw<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     match value? {
         Value::Other(raw) => Some(raw),
         Value::Text(_) => None,
+    }
+}
+
+/// A string; the inner value is `None` if it is `null` or missing. Any other value is malformed.
+fn text_or_null(object: &str, name: &str) -> Option<Option<String>> {
+    let [value] = json::members(object, [name]).ok()?.values;
+    match value {
+        Some(Value::Text(text)) => Some(Some(text.into_owned())),
+        Some(Value::Other("null")) | None => Some(None),
+        Some(Value::Other(_)) => None,
     }
 }
 
@@ -203,6 +213,8 @@ mod tests {
             br#"{"metadata":"successor"}"#,
             br#"{"metadata":{"predecessor":{"origin":"o","size":"12","root":"r","tip":"t"}}}"#,
             br#"{"metadata":{"predecessor":{"origin":"o","size":-1,"root":"r","tip":"t"}}}"#,
+            br#"{"metadata":{"predecessor":{"origin":"o","size":1,"root":"r","tip":"t","checkpoint":7}}}"#,
+            br#"{"metadata":{"predecessor":{"origin":"o","size":1,"root":"r","tip":"t","checkpoint":["c"]}}}"#,
         ] {
             assert_eq!(successor(bad), None);
             assert_eq!(before(bad), None);

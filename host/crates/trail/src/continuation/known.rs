@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk;
 use crate::error::{IoContext, TrailError};
+use crate::place::layout;
 use crate::place::state::StateDir;
 use crate::write::lock::WriterLock;
 use crate::{OpenOptions, Trail};
@@ -161,15 +162,24 @@ impl Trail {
     }
 
     /// Notes durably that this trail is to continue another one. Until its first entry says so, nothing else is recorded.
+    /// Returns `false`, and notes nothing, if the trail has entries.
+    ///
+    /// The entries are looked for under the lock, at the ref's current commit. Otherwise another process could record
+    /// one before the note, and the beginning could never be recorded.
     ///
     /// # Errors
     ///
     /// Those of any writing; [`TrailError::Invalid`] if it is to continue a third one.
-    pub fn await_beginning(&self, origin: &str) -> Result<(), TrailError> {
+    pub fn await_beginning(&self, origin: &str) -> Result<bool, TrailError> {
         self.write_state(|trail| {
             let (disk, state) = (trail.shared().disk.as_ref(), &trail.shared().state);
+            let root = trail.root_to_read()?;
+            let tasks = root.descend(&layout::ROOT, &trail.shared().repository, None)?;
+            if tasks.is_some() {
+                return Ok(false);
+            }
             match state.read_awaited()? {
-                Some(noted) if noted == origin => return Ok(()),
+                Some(noted) if noted == origin => return Ok(true),
                 Some(noted) => {
                     return Err(TrailError::Invalid(format!(
                         "the trail is to continue {noted} already, not {origin}"
@@ -179,7 +189,8 @@ impl Trail {
             }
             let origin = origin.to_owned();
             state.replace_toml(disk, &state.awaited_path(), &AwaitedFile { origin })?;
-            state.sync_common_dir(disk)
+            state.sync_common_dir(disk)?;
+            Ok(true)
         })
     }
 
@@ -198,10 +209,10 @@ impl Trail {
         })
     }
 
-    fn write_state(
+    fn write_state<T>(
         &self,
-        write: impl FnOnce(&Trail) -> Result<(), TrailError>,
-    ) -> Result<(), TrailError> {
+        write: impl FnOnce(&Trail) -> Result<T, TrailError>,
+    ) -> Result<T, TrailError> {
         let shared = self.shared();
         shared.repository.check_writable()?;
         shared.state.create_root(shared.disk.as_ref())?;

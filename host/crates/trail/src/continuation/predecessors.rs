@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use gix::ObjectId;
@@ -14,6 +15,7 @@ use crate::error::TrailError;
 use crate::objects::tree::Node;
 use crate::place::git_config::GitEnvironment;
 use crate::place::state::StateDir;
+use crate::read::history::RecordedEntry;
 use crate::read::view::{self, Presence, View};
 use crate::{OpenOptions, Trail, TrailInner};
 use outcome::TaskId;
@@ -36,10 +38,27 @@ pub enum Earlier {
 pub struct EarlierEntry {
     /// The entry's bytes.
     pub entry: Arc<[u8]>,
-    /// The trail that has it.
+    /// The entry's path.
+    pub path: String,
+    /// The commit that added it, in hexadecimal; `None` if no commit of the trail did, or a shallow clone lacks it.
+    pub commit: Option<String>,
+    /// The trail that has it. Its ref may have moved since its end.
     pub trail: Trail,
     /// The origin of that trail.
     pub origin: String,
+    blob: ObjectId,
+}
+
+impl EarlierEntry {
+    /// The entry as its commit recorded it.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn recorded(&self, task_id: &TaskId) -> Result<RecordedEntry, TrailError> {
+        let (path, commit) = (self.path.clone(), self.commit.clone());
+        self.trail.recorded_by(task_id, (path, self.blob), commit)
+    }
 }
 
 /// A trail before, at its end.
@@ -126,8 +145,11 @@ impl EndedTrail {
         let repository = &self.trail.shared().repository;
         match view::presence(&self.root()?, task_id, repository, None)?.0 {
             Presence::Absent => Ok(None),
-            Presence::Present { blob, .. } => Ok(Some(EarlierEntry {
+            Presence::Present { blob, layout } => Ok(Some(EarlierEntry {
                 entry: repository.object(Kind::Blob, &blob)?.into(),
+                path: layout.path(task_id),
+                commit: self.trail.commit_until(task_id, self.tip)?,
+                blob,
                 trail: self.trail.clone(),
                 origin: self.origin.clone(),
             })),
@@ -188,11 +210,21 @@ fn home(shared: &TrailInner) -> &Path {
 
 /// The trails before an open trail.
 #[derive(Default)]
-pub(crate) struct Predecessors(Mutex<Option<Arc<EndedTrail>>>);
+pub(crate) struct Predecessors {
+    opened: Mutex<Option<Arc<EndedTrail>>>,
+    /// Whether the last look-up found no beginning. Most trails have none, and no recorder has to wait for another then.
+    /// This is only a hint: a beginning may be recorded meanwhile, and the writer refuses what was decided without it.
+    none: AtomicBool,
+}
 
 impl Predecessors {
     fn opened(&self) -> MutexGuard<'_, Option<Arc<EndedTrail>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the next look-up read the tree.
+    pub(crate) fn forget_none(&self) {
+        self.none.store(false, Ordering::Relaxed);
     }
 }
 
@@ -225,21 +257,26 @@ impl Trail {
         Ok(Earlier::NoEntry)
     }
 
-    /// Checks that the trails before can be asked.
+    /// Checks that each of the trails before can be asked.
     ///
     /// # Errors
     ///
     /// [`TrailError::Predecessor`].
     pub fn check_predecessors(&self) -> Result<(), TrailError> {
-        let any = TaskId::parse("a").expect("it is a task id");
-        match self.find_earlier(&any) {
-            Ok(_) | Err(TrailError::CaseCollision(_)) => Ok(()),
-            Err(error) => Err(error),
+        let shared = self.shared();
+        let mut next = self.opened_predecessor()?;
+        while let Some(before) = next {
+            let asked = before.before(shared, &shared.environment);
+            next = asked.map_err(|error| before.unavailable(error))?;
         }
+        Ok(())
     }
 
     fn opened_predecessor(&self) -> Result<Option<Arc<EndedTrail>>, TrailError> {
         let shared = self.shared();
+        if shared.predecessors.none.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         let mut opened = shared.predecessors.opened();
         if let Some(opened) = &*opened {
             return Ok(Some(opened.clone()));
@@ -248,11 +285,17 @@ impl Trail {
             let view = shared.view();
             view.root.clone()
         };
+        // Only a writer clears the hint, and it has loaded a tree.
+        let is_writing = root.is_some();
         let root = match root {
             Some(root) => root,
             None => self.root_to_read()?,
         };
         let Some(described) = super::predecessor_in(&root, &shared.repository)? else {
+            shared
+                .predecessors
+                .none
+                .store(is_writing, Ordering::Relaxed);
             return Ok(None);
         };
         // That the end names this trail was checked before the first entry was recorded, which names the end by its
