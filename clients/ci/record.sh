@@ -90,12 +90,16 @@ record() {
 
 code=0
 receipt=$(record "$@") || code=$?
-if [ "$code" = 4 ] && [ "$details" != null ]; then
-    echo "record.sh: $AUDIT_OUTCOME cannot be recorded, so the outcome is recorded without it" >&2
-    details=null
-    code=0
-    receipt=$(record "$@") || code=$?
-fi
+# Only a document that is refused is tried without its details.
+case $details:$receipt in
+    null:*) ;;
+    *'"result":"refused"'*)
+        echo "record.sh: $AUDIT_OUTCOME cannot be recorded, so the outcome is recorded without it" >&2
+        details=null
+        code=0
+        receipt=$(record "$@") || code=$?
+        ;;
+esac
 printf '%s\n' "$receipt"
 [ "$code" = 0 ] || exit "$code"
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::Result;
 use crate::cli::failure::Context as _;
+use crate::files;
 
 /// A directory of files that wait.
 #[derive(Clone, Debug)]
@@ -21,7 +22,7 @@ pub struct Spool {
 }
 
 /// A file of the spool.
-pub struct Kept {
+pub struct SpoolFile {
     path: PathBuf,
     /// What it holds.
     pub contents: Contents,
@@ -69,42 +70,50 @@ impl Spool {
         self.write(&self.new_name(PAYLOAD), payload)
     }
 
-    /// All complete files, the oldest first. Only regular files: reading a pipe could block for ever.
-    pub fn files(&self) -> Vec<Kept> {
-        let entries = fs::read_dir(&self.directory).into_iter().flatten();
-        let kept = entries.filter_map(|entry| {
-            let path = entry.ok()?.path();
-            let metadata = path.symlink_metadata().ok()?;
-            let modified = metadata.is_file().then(|| metadata.modified().ok())?;
-            let name = path.file_name()?.to_str()?;
-            let contents = match () {
-                () if name.ends_with(&self.ending(OUTCOMES)) => lines(&fs::read(&path).ok()?),
-                () if name.ends_with(&self.ending(PAYLOAD)) => {
-                    Contents::Payload(fs::read(&path).ok()?)
-                }
-                () => return None,
-            };
-            Some((modified, Kept { path, contents }))
-        });
-        let mut kept: Vec<_> = kept.collect();
-        kept.sort_by(|(one, first), (other, second)| {
-            (one, &first.path).cmp(&(other, &second.path))
-        });
-        kept.into_iter().map(|(_, kept)| kept).collect()
+    /// All complete files, the oldest first, and why others cannot be read. Only regular files: reading a pipe could block
+    /// for ever.
+    pub fn files(&self) -> (Vec<SpoolFile>, Vec<String>) {
+        let (mut files, mut problems) = (Vec::new(), Vec::new());
+        let (outcomes, payload) = (self.ending(OUTCOMES), self.ending(PAYLOAD));
+        for entry in fs::read_dir(&self.directory)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_outcomes = name.ends_with(&outcomes);
+            if !is_outcomes && !name.ends_with(&payload) {
+                continue;
+            }
+            match files::require_regular(&path).and_then(|()| fs::read(&path)) {
+                Ok(bytes) => files.push(SpoolFile {
+                    path,
+                    contents: match is_outcomes {
+                        true => lines(&bytes),
+                        false => Contents::Payload(bytes),
+                    },
+                }),
+                Err(error) => problems.push(format!("cannot read {}: {error}", path.display())),
+            }
+        }
+        // The names begin with the time.
+        files.sort_by(|one, other| one.path.cmp(&other.path));
+        (files, problems)
     }
 
     /// Removes a file that was recorded.
-    pub fn remove(&self, kept: &Kept) -> Result<()> {
+    pub fn remove(&self, file: &SpoolFile) -> Result<()> {
         // Another call may have recorded it as well: recording twice changes nothing.
-        match fs::remove_file(&kept.path) {
+        match fs::remove_file(&file.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
     }
 
     /// Keeps what nobody can record, for a person to look at. Returns its path.
-    pub fn set_aside(&self, kept: &Kept, bytes: &[u8], ending: &str) -> Result<PathBuf> {
-        let path = kept.path.with_extension(ending);
+    pub fn set_aside(&self, file: &SpoolFile, bytes: &[u8], ending: &str) -> Result<PathBuf> {
+        let path = file.path.with_extension(ending);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         self.write(&name, bytes)?;
         Ok(path)
@@ -122,7 +131,7 @@ impl Spool {
     }
 
     fn new_name(&self, what: &str) -> String {
-        format!("{}{}", uuid::Uuid::new_v4(), self.ending(what))
+        format!("{}{}", uuid::Uuid::now_v7(), self.ending(what))
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {

@@ -162,7 +162,9 @@ impl Reader<'_> {
         self.check_trust(REMOTES, false)?;
         let directory = self.path.parent().unwrap_or(Path::new(""));
         for (name, value) in table {
-            let remote = value.as_table().filter(|_| RemoteSettings::is_name(name));
+            let remote = value
+                .as_table()
+                .filter(|_| ::remotes::Remote::is_name(name));
             let Some(remote) = remote.and_then(|table| RemoteSettings::read(table, directory))
             else {
                 return Err(self.wrong(format!("{REMOTES}.{name}"), RemoteSettings::EXPECTED));

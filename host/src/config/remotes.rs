@@ -51,10 +51,4 @@ impl RemoteSettings {
             },
         })
     }
-
-    /// Whether this can be the name of a remote: it becomes a part of the names of refs.
-    pub(super) fn is_name(name: &str) -> bool {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        (1..=64).contains(&name.len()) && name.bytes().all(fits)
-    }
 }

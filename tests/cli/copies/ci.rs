@@ -166,3 +166,23 @@ fn a_state_that_is_no_end_is_refused() {
         ""
     );
 }
+
+#[test]
+fn a_push_that_is_rejected_is_not_taken_for_a_document_that_is_refused() {
+    let machine = machine();
+    machine.sync("work", &[]);
+    machine.clone_hub(&[], "job");
+    machine.hook("pre-receive", "test -e passed || { touch passed; exit 1; }");
+    let details = machine.write("details.json", r#"{"tests": 12}"#);
+    let more = [
+        ("AUDIT_STATE", "success"),
+        ("AUDIT_OUTCOME", details.to_str().unwrap()),
+    ];
+    let output = run(&machine, &record_script(), &[&GITHUB[..], &more].concat());
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    assert_eq!(machine.tasks_of_hub(), ["one"]);
+    // A document that is refused is recorded without its details.
+    machine.write("details.json", "no JSON");
+    let output = run(&machine, &record_script(), &[&GITHUB[..], &more].concat());
+    assert!(output.status.success(), "{output:?}");
+}

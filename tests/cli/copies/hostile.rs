@@ -202,7 +202,24 @@ fn a_directory_of_the_repository_is_no_remote() {
         format!("#!/bin/sh\n{trap}\n"),
     );
     executable(&path);
-    for url in ["./evil.git", ".", ".git", "../work/evil.git"] {
+    let whole = path
+        .parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .display()
+        .to_string();
+    for url in [
+        "./evil.git",
+        // Git adds `.git` by itself.
+        "./evil",
+        ".",
+        ".git",
+        "../work/evil.git",
+        &format!("file://{whole}"),
+        &format!("file://localhost{whole}"),
+        &format!("file://{}", whole.replace("evil", "%65vil")),
+    ] {
         git(&work, &["config", "remote.origin.url", url]);
         let ran = machine.sync("work", &["--dedicated"]);
         assert_eq!(
@@ -213,6 +230,15 @@ fn a_directory_of_the_repository_is_no_remote() {
         machine.push("work", "two", &[]);
     }
     assert!(!machine.path("executed").exists());
+    // An operator may name it. Then its hooks run, as with any git.
+    machine.write(
+        "config/chiffon-audit/config.toml",
+        format!("[remotes.own]\nurl = \"{whole}\"\ndedicated = true\n"),
+    );
+    let mut command = machine.command(&["-C", "work", "sync"]);
+    command.env("XDG_CONFIG_HOME", machine.path("config"));
+    assert_eq!(command.output().unwrap().status.code(), Some(4));
+    assert!(machine.path("executed").exists());
 }
 
 #[test]

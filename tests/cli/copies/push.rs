@@ -109,10 +109,12 @@ fn nothing_is_left_in_the_temporary_directory() {
     let machine = machine();
     machine.sync("work", &[]);
     machine.clone_hub(&[], "job");
+    let document = machine.write("outcome.json", outcome("two", "completed"));
+    let document = document.to_str().unwrap();
     let temporary = machine.path("tmp");
     std::fs::create_dir(&temporary).unwrap();
     for args in [
-        &["-C", "job", "commit", "--push", "origin", "-"][..],
+        &["-C", "job", "commit", "--push", "origin", document][..],
         &[
             "-C",
             "job",
@@ -125,7 +127,8 @@ fn nothing_is_left_in_the_temporary_directory() {
     ] {
         let mut command = machine.command(args);
         command.env("TMPDIR", &temporary).stdin(Stdio::null());
-        command.output().unwrap();
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
         assert_eq!(
             std::fs::read_dir(&temporary).unwrap().count(),
             0,

@@ -103,3 +103,79 @@ fn a_coprocess_goes_on_when_the_remote_is_back() {
     drop(stdin);
     child.wait().unwrap();
 }
+
+#[test]
+fn what_is_no_outcome_is_refused_and_not_kept() {
+    let machine = machine();
+    machine.sync("work", &[]);
+    machine.clone_hub(&[], "job");
+    std::fs::rename(machine.path("hub.git"), machine.path("away")).unwrap();
+    let args = [
+        "-C", "job", "commit", "--push", "origin", "-", "--spool", "spool",
+    ];
+    for document in [
+        "",
+        "not json",
+        "{\"task_id\": \"a\nb\", \"status\": \"completed\"}",
+    ] {
+        let ran = machine.run_with_input(&args, document);
+        assert_eq!(ran.exit, Some(4), "{document:?} {ran:?}");
+    }
+    assert!(!machine.path("spool").exists());
+}
+
+#[test]
+fn one_outcome_that_is_too_large_does_not_block_the_others() {
+    let machine = machine();
+    machine.sync("work", &[]);
+    machine.clone_hub(&[], "job");
+    let hub = machine.path("hub.git");
+    let mut numbers = fastrand::Rng::with_seed(7);
+    let text: String = (0..30_000).map(|_| numbers.alphanumeric()).collect();
+    let large = format!(
+        r#"{{"task_id":"large","status":"completed","execution_result":{{"outcome":{{"text":"{text}"}}}}}}"#
+    );
+    let lines = [large, outcome("two", "completed")].join("\n");
+    machine.write("spool/0.push.ndjson", lines + "\n");
+    machine.write("spool/1.push.ndjson", outcome("three", "completed") + "\n");
+    crate::support::git(&hub, &["config", "receive.maxInputSize", "8000"]);
+    let ran = machine.push("job", "four", &["--spool", "spool"]);
+    assert_eq!(ran.object()["result"], "committed", "{ran:?}");
+    assert_eq!(machine.tasks_of_hub(), ["one", "two", "three", "four"]);
+    assert!(machine.path("spool/0.push.refused").exists());
+}
+
+#[test]
+fn a_spool_in_trouble_does_not_keep_new_outcomes_from_the_remote() {
+    let machine = machine();
+    machine.sync("work", &[]);
+    machine.clone_hub(&[], "job");
+    machine.write("spool/0.push.ndjson", outcome("one", "failed") + "\n");
+    // What is refused cannot be set aside.
+    std::fs::create_dir(machine.path("spool/0.push.refused")).unwrap();
+    let ran = machine.push("job", "two", &["--spool", "spool"]);
+    assert_eq!(ran.object()["result"], "committed", "{ran:?}");
+    assert!(ran.err.contains("warning"), "{ran:?}");
+}
+
+#[test]
+fn an_ingest_whose_lines_wait_for_a_person_says_so() {
+    let machine = machine();
+    machine.sync("work", &[]);
+    machine.clone_hub(&[], "job");
+    machine.hook("pre-receive", "echo the branch is protected >&2; exit 1");
+    let file = machine.write("lines", outcome("two", "completed"));
+    let args = [
+        "-C",
+        "job",
+        "ingest",
+        "--push",
+        "origin",
+        "--spool",
+        "spool",
+        file.to_str().unwrap(),
+    ];
+    let ran = machine.run(&args);
+    assert_eq!(ran.exit, Some(4), "{ran:?}");
+    assert!(ran.out.contains("1 kept in the spool"), "{ran:?}");
+}

@@ -138,11 +138,12 @@ fn an_empty_remote_is_refused_unless_it_is_for_the_trail_only() {
         &machine.path("work"),
         &["remote", "add", "empty", "../empty.git"],
     );
-    for push in [
-        machine.run(&["-C", "work", "sync", "empty", "--json"]),
-        machine.run(&["-C", "work", "sync", "empty", "--json", "--check"]),
+    for (args, exit) in [
+        (&["-C", "work", "sync", "empty"][..], 4),
+        (&["-C", "work", "sync", "empty", "--check"], 6),
     ] {
-        assert!([Some(4), Some(6)].contains(&push.exit), "{push:?}");
+        let ran = machine.run(args);
+        assert_eq!(ran.exit, Some(exit), "{ran:?}");
     }
     assert_eq!(git(&machine.path("empty.git"), &["for-each-ref"]), "");
     let ran = machine.run(&["-C", "work", "sync", "empty", "--dedicated"]);
@@ -326,4 +327,93 @@ fn a_remote_that_lost_its_policies_is_an_alarm_that_can_be_accepted() {
         machine.rev("hub.git", "audit-policies"),
         machine.rev("work", "audit-policies")
     );
+}
+
+#[test]
+fn a_remote_that_was_altered_and_repaired_is_in_step_again() {
+    let machine = machine();
+    machine.record_in("work", "two");
+    machine.sync("work", &[]);
+    let tip = machine.rev("work", "audit").unwrap();
+    machine.clone_hub(&["-b", "audit"], "person");
+    let person = machine.path("person");
+    git(&person, &["rm", "-q", "-r", ".audit"]);
+    git(&person, &["commit", "-q", "-m", "tidy up"]);
+    git(&person, &["push", "-q", "origin", "audit"]);
+    assert_eq!(machine.sync("work", &[]).exit, Some(3));
+    git(
+        &machine.path("hub.git"),
+        &["update-ref", "refs/heads/audit", &tip],
+    );
+    assert_eq!(machine.sync("work", &[]).exit, Some(0));
+}
+
+#[test]
+fn a_commit_that_is_accepted_is_here_afterwards() {
+    let machine = machine();
+    machine.sync("work", &[]);
+    let hub = machine.path("hub.git");
+    let tree = git(&hub, &["rev-parse", "audit^{tree}"]);
+    let args = ["commit-tree", tree.trim(), "-m", "made up"];
+    let other = git(&hub, &args).trim().to_owned();
+    git(&hub, &["update-ref", "refs/heads/audit", &other]);
+    assert_eq!(machine.sync("work", &[]).exit, Some(3));
+    // It is accepted as what the remote has, and is still no copy of this trail.
+    assert_eq!(
+        machine.sync("work", &["--accept-tip", &other]).exit,
+        Some(5)
+    );
+    git(&machine.path("work"), &["fsck", "--strict"]);
+}
+
+#[test]
+fn policies_that_only_the_remote_has_are_taken() {
+    let machine = machine();
+    git(&machine.path("work"), &["branch", "audit-policies", "main"]);
+    machine.sync("work", &[]);
+    machine.clone_hub(&["-b", "audit-policies"], "other");
+    let other = machine.path("other");
+    git(
+        &other,
+        &["commit", "-q", "--allow-empty", "-m", "keep another"],
+    );
+    git(&other, &["push", "-q", "origin", "audit-policies"]);
+    let ran = machine.sync("work", &["--check"]);
+    assert_eq!(
+        (ran.exit, ran.out.contains("has 1 commit more")),
+        (Some(6), true),
+        "{ran:?}"
+    );
+    assert_eq!(machine.sync("work", &[]).exit, Some(0));
+    assert_eq!(
+        machine.rev("work", "audit-policies"),
+        machine.rev("hub.git", "audit-policies")
+    );
+    let ran = machine.sync("work", &["--check"]);
+    assert_eq!(
+        (ran.exit, ran.out.contains("in step")),
+        (Some(0), true),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn the_most_urgent_of_several_remotes_decides() {
+    let machine = machine();
+    machine.sync("work", &[]);
+    let root = machine.dir.path();
+    git(root, &["clone", "-q", "--bare", "hub.git", "second.git"]);
+    let work = machine.path("work");
+    git(&work, &["remote", "add", "second", "../second.git"]);
+    machine.run(&["-C", "work", "sync", "second"]);
+    machine.clone_hub(&[], "other");
+    machine.record_in("other", "there");
+    git(
+        &machine.path("other"),
+        &["push", "-q", "../second.git", "audit"],
+    );
+    machine.record_in("work", "here");
+    // The first is behind, and the second has diverged.
+    let ran = machine.run(&["-C", "work", "sync", "origin", "second", "--check"]);
+    assert_eq!(ran.exit, Some(5), "{ran:?}");
 }

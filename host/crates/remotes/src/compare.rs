@@ -41,6 +41,14 @@ pub enum Relation {
 }
 
 impl Comparison {
+    /// A commit that the remote is known to have: the one that it confirmed, or one here that it continues.
+    pub fn known_or_local(&self) -> Option<&String> {
+        match self.relation {
+            Relation::InStep | Relation::RemoteAhead(_) => self.local.as_ref(),
+            _ => self.known.as_ref(),
+        }
+    }
+
     /// Why nothing may be copied either way, if so.
     pub fn problem(&self, remote: &Remote) -> Option<RemoteError> {
         let (remote, reference) = (remote.name.clone(), self.reference.clone());

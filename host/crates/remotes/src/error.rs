@@ -1,6 +1,6 @@
 //! Why a remote's copy could not be compared, fetched or updated.
 
-use outcome::Cause;
+use outcome::{Cause, counted};
 
 /// Why something could not be done at a remote.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub enum RemoteError {
         said: String,
     },
     /// Another process pushed at the same time. The caller compares again.
-    #[error("another process pushes to {remote} all the time: {said}")]
+    #[error("other processes keep pushing to {remote}: {said}")]
     Race {
         /// The remote's name.
         remote: String,
@@ -47,8 +47,8 @@ pub enum RemoteError {
     },
     /// The remote has no refs at all, and the first push into it would choose its default branch.
     #[error(
-        "{remote} is empty, and its first branch becomes its default branch: push that branch first, or use a repository for the \
-         trail only and say so (`--dedicated`, or setting remotes.{remote}.dedicated)"
+        "{remote} is empty, and the first branch pushed becomes its default: push the branch that people work on first, or mark \
+         the remote as dedicated to the trail (`sync {remote} --dedicated`, or setting remotes.{remote}.dedicated)"
     )]
     Empty {
         /// The remote's name.
@@ -56,9 +56,8 @@ pub enum RemoteError {
     },
     /// The ref here and the one at the remote each have commits that the other lacks.
     #[error(
-        "{remote} and this repository have diverged on {reference}: {here} here and {there} there are not in the other; a trail \
-         is never rewritten, so keep one of them as it is and record the other's entries on it again (`verify --against \
-         remote:{remote}` shows where they diverge)"
+        "{remote} and this repository have diverged on {reference}: {} exist only here, {there} only there. Keep one trail, and \
+         record again on it what only the other has (`verify --against remote:{remote}` shows where they diverge)", counted(*.here, "commit", "commits")
     )]
     Diverged {
         /// The remote's name.
@@ -72,8 +71,8 @@ pub enum RemoteError {
     },
     /// The remote no longer has a commit that it was known to have.
     #[error(
-        "{remote} went back: its {reference} no longer has {known}, which it was known to have; {}; find out who changed it: \
-         `sync {remote} --accept-tip {}` accepts the change", found_now(.found.as_deref()), .found.as_deref().unwrap_or("none")
+        "{remote} no longer has {known} on {reference}, which it had confirmed; {}. Find out who changed it; `sync {remote} \
+         --accept-tip {}` accepts the change", found_now(.found.as_deref()), .found.as_deref().unwrap_or("none")
     )]
     WentBack {
         /// The remote's name.
@@ -103,8 +102,8 @@ pub enum RemoteError {
     },
     /// The remote's trail has commits that change what was recorded.
     #[error(
-        "the trail at {remote} was altered: {commit} on its {reference} does not only add entries, so it is not taken; `verify \
-         --against remote:{remote} --full` shows what was changed"
+        "{commit} on {reference} of {remote} changes what was recorded, so it was not adopted; `verify --against remote:{remote} \
+         --full` shows what was changed"
     )]
     Altered {
         /// The remote's name.
@@ -116,8 +115,7 @@ pub enum RemoteError {
     },
     /// A branch that people work on has commits that the remote lacks.
     #[error(
-        "{reference} has {commits} here that {remote} lacks, and people work on it: push it first, so that recording pushes nothing \
-         else"
+        "{reference} has {commits} that {remote} lacks. Push that branch first: recording pushes only entries"
     )]
     Unpushed {
         /// The remote's name.
@@ -203,6 +201,18 @@ pub(crate) fn classify(remote: &str, messages: &str) -> RemoteError {
         "returned error: 413",
     ];
     let remote = remote.to_owned();
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if has(&TOO_LARGE) {
+        RemoteError::TooLarge { remote, said }
+    } else if has(&UNAUTHORISED) {
+        RemoteError::Unauthorised { remote, said }
+    } else {
+        RemoteError::Unreachable { remote, said }
+    }
+}
+
+/// The error for a fetch. If git finds the objects unusable, the copy is damaged.
+pub(crate) fn classify_fetch(remote: &str, messages: &str) -> RemoteError {
     const DAMAGED: [&str; 8] = [
         "unable to read",
         "bad object",
@@ -213,14 +223,12 @@ pub(crate) fn classify(remote: &str, messages: &str) -> RemoteError {
         "is corrupt",
         "not our ref",
     ];
-    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    if has(&TOO_LARGE) {
-        RemoteError::TooLarge { remote, said }
-    } else if has(&UNAUTHORISED) {
-        RemoteError::Unauthorised { remote, said }
-    } else if has(&DAMAGED) {
-        RemoteError::Damaged { remote, said }
-    } else {
+    match classify(remote, messages) {
         RemoteError::Unreachable { remote, said }
+            if DAMAGED.iter().any(|word| said.contains(word)) =>
+        {
+            RemoteError::Damaged { remote, said }
+        }
+        other => other,
     }
 }

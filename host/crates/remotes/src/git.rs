@@ -133,6 +133,11 @@ pub(crate) fn run(
         if cancelled.load(Ordering::Relaxed) {
             return end(NotEnded::Cancelled);
         }
+        let is_silent = heard.elapsed() > silence
+            || advanced.elapsed() > silence.saturating_mul(MESSAGES_ALONE);
+        if is_silent && (has_output || ended_at.is_none()) {
+            return end(NotEnded::Silent(silence));
+        }
         match events.recv_timeout(CHECK) {
             Ok(Event::Output(bytes)) => {
                 (heard, advanced) = (Instant::now(), Instant::now());
@@ -154,12 +159,6 @@ pub(crate) fn run(
                 ended_at = Some(Instant::now());
             }
             Err(_) if ended_at.is_some_and(|at| at.elapsed() > AFTER_END) && !has_output => break,
-            Err(_)
-                if heard.elapsed() > silence
-                    || advanced.elapsed() > silence.saturating_mul(MESSAGES_ALONE) =>
-            {
-                return end(NotEnded::Silent(silence));
-            }
             Err(_) => {}
         }
     }
@@ -186,7 +185,7 @@ fn forward(
     });
 }
 
-/// Messages as lines of plain text: the remote may have written them, to a terminal it hopes.
+/// Messages as lines of plain text: the remote may have written them, hoping that a terminal shows them.
 fn plain(raw: &[u8]) -> String {
     let text = String::from_utf8_lossy(raw);
     let lines = text.split(['\n', '\r']).map(|line| {

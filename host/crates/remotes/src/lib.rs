@@ -9,17 +9,20 @@
 //! Trusted: the operator's git configuration and environment. Not trusted: the remote, everything that it sends, and the
 //! trail's repository.
 
+mod branches;
 mod compare;
 mod error;
 mod git;
+mod private_directory;
 mod push;
 mod push_repository;
 mod tips;
 mod url;
 
+pub use branches::{BranchWith, BranchesWith};
 pub use compare::{Comparison, Relation};
 pub use error::RemoteError;
-pub use push_repository::{BranchWith, BranchesWith, ObjectSource, PushRepository};
+pub use push_repository::{ObjectSource, PushRepository};
 pub use tips::Tips;
 pub use url::{RemoteUrl, UrlError};
 
@@ -34,6 +37,22 @@ pub struct Remote {
     pub url: RemoteUrl,
     /// Whether the remote is for the trail only, so that the trail may be the first thing in it.
     pub is_dedicated: bool,
+}
+
+impl Remote {
+    /// Whether this can be the name of a remote. It becomes a part of the names of refs and of metrics.
+    pub fn is_name(name: &str) -> bool {
+        let fits = |part: &str| {
+            let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            !part.is_empty()
+                && part.bytes().all(letters)
+                && !part.starts_with(['.', '-'])
+                && !part.ends_with('.')
+                && !part.ends_with(".lock")
+                && !part.contains("..")
+        };
+        name.len() <= 64 && name.split('/').all(fits)
+    }
 }
 
 /// How a remote is used.

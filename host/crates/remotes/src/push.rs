@@ -22,7 +22,8 @@ const RACES: [&str; 11] = [
 impl PushRepository {
     /// Pushes what the remote lacks, as compared before.
     ///
-    /// The first of `compared` is pushed in steps if it is long. Then all refs are pushed at once: all or none.
+    /// A long history is pushed in steps. Then all refs are pushed at once, all or none, if the remote can do that; else one
+    /// after the other, in the order of `compared`.
     ///
     /// # Errors
     ///
@@ -55,11 +56,23 @@ impl PushRepository {
         if lacking.is_empty() {
             return Ok(());
         }
-        if let Some(first) = compared.first().filter(|first| lacking.contains(first)) {
-            self.push_steps(remote, first)?;
+        for (number, one) in lacking.iter().enumerate() {
+            if !self.is_long(one) {
+                continue;
+            }
+            // What the caller names first, such as a policy, is there before what depends on it.
+            for before in lacking[..number].iter().filter_map(|one| refspec(one)) {
+                self.push_refs(remote, &[before])?;
+            }
+            self.push_steps(remote, one)?;
         }
         let refspecs: Vec<String> = lacking.iter().filter_map(|one| refspec(one)).collect();
         self.push_refs(remote, &refspecs)
+    }
+
+    fn is_long(&self, one: &Comparison) -> bool {
+        matches!(one.relation, Relation::RemoteBehind(many) | Relation::RemoteLacks(many)
+            if many > self.limits().step.max(1))
     }
 
     /// Pushes all but the last step of a long history.
@@ -70,9 +83,6 @@ impl PushRepository {
             return Ok(());
         };
         let step = self.limits().step.max(1);
-        if many <= step {
-            return Ok(());
-        }
         // Merged commits are not on the line that is cut into steps.
         let many = match &one.remote {
             Some(there) => self.count(remote, &format!("{there}..{tip}"))?,
@@ -91,8 +101,7 @@ impl PushRepository {
     fn push_refs(&self, remote: &Remote, refspecs: &[String]) -> Result<(), RemoteError> {
         match self.push_at_once(remote, refspecs, true) {
             Err(RemoteError::Unreachable { said, .. }) if said.contains("--atomic push") => {
-                // The last ref is the trail's: an entry never arrives before the policy that it names.
-                for refspec in refspecs.iter().rev() {
+                for refspec in refspecs {
                     self.push_at_once(remote, std::slice::from_ref(refspec), false)?;
                 }
                 Ok(())
@@ -150,9 +159,7 @@ impl PushRepository {
             return Err(RemoteError::Race { remote, said });
         }
         Err(match classify(&remote, &said) {
-            RemoteError::Unreachable { remote, said } | RemoteError::Damaged { remote, said } => {
-                RemoteError::Rejected { remote, said }
-            }
+            RemoteError::Unreachable { remote, said } => RemoteError::Rejected { remote, said },
             known => known,
         })
     }

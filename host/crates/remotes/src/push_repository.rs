@@ -3,16 +3,13 @@
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, SystemTime};
 
-use tempfile::TempDir;
-
-use crate::error::{RemoteError, classify};
+use crate::error::{RemoteError, classify_fetch};
 use crate::git::{self, Ended, NotEnded};
+use crate::private_directory::PrivateDirectory;
 use crate::{Limits, Remote};
 
 /// Where the objects of a trail are.
@@ -29,33 +26,9 @@ pub struct ObjectSource<'a> {
 /// Only this program writes it, and no other user can. Its configuration turns off what git would otherwise start:
 /// hooks, maintenance, and a look at the refs of the repository that objects are borrowed from.
 pub struct PushRepository {
-    dir: TempDir,
+    dir: PrivateDirectory,
     limits: Limits,
     cancelled: Arc<AtomicBool>,
-}
-
-/// How the names of the directories begin.
-const PREFIX: &str = "chiffon-audit-push-";
-
-/// How old a directory is that a killed process has left. No push takes as long.
-const ABANDONED: Duration = Duration::from_secs(48 * 3600);
-
-/// The branches of a remote that have a certain directory.
-#[derive(Clone, Debug)]
-pub struct BranchesWith {
-    /// The branches.
-    pub branches: Vec<BranchWith>,
-    /// The full name of the remote's default branch.
-    pub default: Option<String>,
-}
-
-/// A branch that has a certain directory.
-#[derive(Clone, Debug)]
-pub struct BranchWith {
-    /// Its full name.
-    pub name: String,
-    /// Whether it has only that directory.
-    pub has_nothing_else: bool,
 }
 
 /// `fetch.unpackLimit` keeps what is fetched in packs, which the trail can take over as they are.
@@ -84,7 +57,8 @@ const CONFIG: &str = "\
 ";
 
 impl PushRepository {
-    /// Creates one whose ids have the hash `format`, git's `sha1` or `sha256`, below the system's directory for temporary files, or below `otherwise` if that cannot be written.
+    /// Creates one whose ids have the hash `format`, git's `sha1` or `sha256`. It is below the system's directory for
+    /// temporary files, or below `otherwise` if that cannot be written.
     ///
     /// # Errors
     ///
@@ -95,14 +69,8 @@ impl PushRepository {
         otherwise: Option<&Path>,
         limits: Limits,
     ) -> Result<PushRepository, RemoteError> {
-        remove_abandoned(&std::env::temp_dir());
-        let mut made = tempfile::Builder::new();
-        let made = made.prefix(PREFIX);
-        let dir = made.tempdir().or_else(|error| match otherwise {
-            Some(otherwise) => made.tempdir_in(otherwise),
-            None => Err(error),
-        });
-        let write = |dir: TempDir| -> io::Result<TempDir> {
+        let dir = PrivateDirectory::create(otherwise);
+        let write = |dir: PrivateDirectory| -> io::Result<PrivateDirectory> {
             let at = dir.path();
             for below in ["objects/info", "objects/pack", "refs/heads"] {
                 fs::create_dir_all(at.join(below))?;
@@ -225,86 +193,11 @@ impl PushRepository {
         let ended = self.git(remote, &arguments)?;
         match ended.status.success() {
             true => Ok(()),
-            false => Err(classify(&remote.name, &remote.url.redact(&ended.messages))),
+            false => Err(classify_fetch(
+                &remote.name,
+                &remote.url.redact(&ended.messages),
+            )),
         }
-    }
-
-    /// The branches of the remote that have this directory in their newest commit. For a repository without borrowed objects: only the newest commits are
-    /// fetched, and if the remote can, only their uppermost directories.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`PushRepository::fetch`].
-    pub fn branches_with(
-        &self,
-        remote: &Remote,
-        directory: &str,
-    ) -> Result<BranchesWith, RemoteError> {
-        let url = remote.url.as_git_takes_it();
-        let arguments = [
-            "fetch",
-            "--quiet",
-            "--progress",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--depth=1",
-            "--filter=tree:1",
-            "--",
-            url,
-            "+refs/heads/*:refs/fetched/*",
-        ];
-        let ended = self.git(remote, &arguments)?;
-        if !ended.status.success() {
-            return Err(classify(&remote.name, &remote.url.redact(&ended.messages)));
-        }
-        let listed = self.git(
-            remote,
-            &["for-each-ref", "--format=%(refname)", "refs/fetched/"],
-        )?;
-        let mut found = Vec::new();
-        for name in String::from_utf8_lossy(&listed.output).lines() {
-            let tree = self.git(remote, &["ls-tree", "--name-only", name])?;
-            if !tree.status.success() {
-                return Err(RemoteError::Git(tree.messages));
-            }
-            let text = String::from_utf8_lossy(&tree.output);
-            let names: Vec<&str> = text.lines().collect();
-            if let Some(branch) = name.strip_prefix("refs/fetched/")
-                && names.contains(&directory)
-            {
-                found.push(BranchWith {
-                    name: format!("refs/heads/{branch}"),
-                    has_nothing_else: names.len() == 1,
-                });
-            }
-        }
-        let default = self.default_branch(remote)?;
-        Ok(BranchesWith {
-            branches: found,
-            default,
-        })
-    }
-
-    /// The full name of the remote's default branch, if it has one.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`PushRepository::remote_tips`].
-    pub fn default_branch(&self, remote: &Remote) -> Result<Option<String>, RemoteError> {
-        let url = remote.url.as_git_takes_it();
-        let head = self.git(
-            remote,
-            &["ls-remote", "--quiet", "--symref", "--", url, "HEAD"],
-        )?;
-        if !head.status.success() {
-            return Err(classify(&remote.name, &remote.url.redact(&head.messages)));
-        }
-        let text = String::from_utf8_lossy(&head.output);
-        let mut lines = text.lines();
-        Ok(lines.find_map(|line| {
-            let (name, of) = line.strip_prefix("ref: ")?.split_once('\t')?;
-            (of == "HEAD").then(|| name.to_owned())
-        }))
     }
 
     /// Runs git here, for this remote.
@@ -320,7 +213,7 @@ impl PushRepository {
             NotEnded::Silent(silence) => RemoteError::Unreachable {
                 remote: remote.name.clone(),
                 said: format!(
-                    "git has heard nothing from it for {} s (setting sync.timeout)",
+                    "git heard nothing from it for {} s (setting sync.timeout)",
                     silence.as_secs_f64()
                 ),
             },
@@ -330,31 +223,10 @@ impl PushRepository {
             },
             NotEnded::TooMuch => RemoteError::Unreachable {
                 remote: remote.name.clone(),
-                said: "it sends more than git's answer can be".to_owned(),
+                said: "its answer is larger than 128 MiB".to_owned(),
             },
         })
     }
-}
-
-/// Removes the directories that processes of this user have left when they were killed.
-fn remove_abandoned(temporary: &Path) {
-    let own = rustix::process::geteuid().as_raw();
-    for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
-            continue;
-        }
-        let Ok(metadata) = entry.path().symlink_metadata() else {
-            continue;
-        };
-        let age = metadata.modified().ok().and_then(age);
-        if metadata.is_dir() && metadata.uid() == own && age > Some(ABANDONED) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-fn age(modified: SystemTime) -> Option<Duration> {
-    modified.elapsed().ok()
 }
 
 fn borrow(at: &Path, source: &ObjectSource<'_>) -> io::Result<()> {

@@ -20,7 +20,7 @@ pub enum UrlError {
     #[error("is not an address")]
     Malformed,
     /// Its protocol is not one of those that are allowed.
-    #[error("uses the protocol {0}: only https, ssh, git and paths are used")]
+    #[error("uses the protocol {0}: only https, ssh, git, file and paths are allowed")]
     Protocol(String),
 }
 
@@ -40,10 +40,17 @@ impl RemoteUrl {
         if let Some((helper, _)) = head.split_once("::") {
             return Err(UrlError::Protocol(helper.escape_debug().to_string()));
         }
+        if let Some(rest) = text.strip_prefix("file://") {
+            // As git reads it: without the host, and decoded.
+            let path = rest.find('/').map_or("/", |slash| &rest[slash..]);
+            let path = percent_decode_str(path).decode_utf8();
+            let path = path.map_err(|_| UrlError::Malformed)?;
+            return RemoteUrl::parse(&path, directory);
+        }
         if let Some((scheme, rest)) = text.split_once("://")
             && !scheme.contains('/')
         {
-            if !["https", "ssh", "git", "file"].contains(&scheme) {
+            if !["https", "ssh", "git"].contains(&scheme) {
                 return Err(UrlError::Protocol(scheme.escape_debug().to_string()));
             }
             let authority = rest.split('/').next().unwrap_or(rest);
@@ -75,11 +82,8 @@ impl RemoteUrl {
 
     /// The directory that it names, if it is on this machine.
     pub fn directory(&self) -> Option<&Path> {
-        match self.text.split_once("://") {
-            Some(("file", path)) => Some(Path::new(path)),
-            Some(_) => None,
-            None => Some(Path::new(&self.text)).filter(|path| path.is_absolute()),
-        }
+        let path = Path::new(&self.text);
+        path.is_absolute().then_some(path)
     }
 
     /// The address with its credentials, for git only.
@@ -210,7 +214,8 @@ mod tests {
             ("../copy.git", "/work tree/../copy.git"),
             ("/srv/copy.git", "/srv/copy.git"),
             ("./a:b", "/work tree/./a:b"),
-            ("file:///srv/copy.git", "file:///srv/copy.git"),
+            ("file:///srv/copy.git", "/srv/copy.git"),
+            ("file://localhost/srv/%63opy.git", "/srv/copy.git"),
             ("host:copy.git", "host:copy.git"),
         ] {
             assert_eq!(parse(text).expect("an address").as_git_takes_it(), path);

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{IoContext, TrailError};
 use crate::place::state::StateDir;
+use crate::write::flush::Flusher;
 use crate::write::lock::{GitLock, WriterLock};
-use crate::{CHECKPOINTS_REF, POLICIES_REF, Trail, TrailInner, disk};
+use crate::{CHECKPOINTS_REF, POLICIES_REF, Placement, Trail, TrailInner, disk};
 
 /// The tips of refs, in hexadecimal, by the refs' full names.
 pub type RefTips = BTreeMap<String, String>;
@@ -46,9 +47,10 @@ struct Confirmed {
 }
 
 impl Trail {
-    /// The refs that a copy needs, the trail's own first. They need not exist.
+    /// The refs that a copy needs, each after those that it depends on: the policies that entries name, the trail's own,
+    /// and the checkpoints over its entries. They need not exist.
     pub fn copied_refs(&self) -> [&str; 3] {
-        [self.reference(), POLICIES_REF, CHECKPOINTS_REF]
+        [POLICIES_REF, self.reference(), CHECKPOINTS_REF]
     }
 
     /// The tips of those refs that exist.
@@ -189,40 +191,53 @@ impl Trail {
         let shared = self.shared();
         let disk = shared.disk.as_ref();
         shared.state.create_root(disk)?;
+        // Before the lock: adding packs disturbs nobody, and may take long.
+        if let Some(packs) = packs {
+            shared.state.create_contents(disk)?;
+            shared.take_packs(packs)?;
+        }
         let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
-        let confirmed = shared.confirm_locked(remote, url, tips, packs);
+        let confirmed = shared.confirm_locked(remote, url, tips);
         lock.release();
         confirmed
+    }
+
+    /// Moves the remote-tracking refs of a remote, and takes the packs with their commits. Does not remember that the remote
+    /// confirmed them.
+    ///
+    /// # Errors
+    ///
+    /// Those of any writing.
+    pub fn track_tips(&self, remote: &str, tips: &RefTips, packs: &Path) -> Result<(), TrailError> {
+        let shared = self.shared();
+        let disk = shared.disk.as_ref();
+        shared.state.create_root(disk)?;
+        shared.state.create_contents(disk)?;
+        shared.take_packs(packs)?;
+        let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
+        let tracked = shared.track_locked(remote, tips);
+        lock.release();
+        tracked
+    }
+
+    /// Moves the policies and the checkpoints here forward to these tips, which MUST continue what is here.
+    ///
+    /// # Errors
+    ///
+    /// Those of any writing.
+    pub fn advance_beside(&self, tips: &RefTips) -> Result<(), TrailError> {
+        let shared = self.shared();
+        let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
+        let advanced = shared.advance_locked(tips);
+        lock.release();
+        advanced
     }
 }
 
 impl TrailInner {
-    fn confirm_locked(
-        &self,
-        remote: &str,
-        url: &str,
-        tips: &RefTips,
-        packs: Option<&Path>,
-    ) -> Result<(), TrailError> {
+    fn confirm_locked(&self, remote: &str, url: &str, tips: &RefTips) -> Result<(), TrailError> {
         self.state.create_contents(self.disk.as_ref())?;
-        if let Some(packs) = packs {
-            self.take_packs(packs)?;
-        }
-        for (name, tip) in tips {
-            let Ok(tip) = ObjectId::from_hex(tip.as_bytes()) else {
-                continue;
-            };
-            let tracking = tracking_ref(remote, name);
-            let now = self.repository.read_ref(&tracking)?;
-            if now == Some(tip) {
-                continue;
-            }
-            // A stale ref of a person's may block the name. What the remote confirmed is remembered all the same.
-            if now.is_none() && self.repository.check_name_free(&tracking).is_err() {
-                continue;
-            }
-            self.write_tracking_ref(&tracking, tip)?;
-        }
+        self.track_locked(remote, tips)?;
         let path = self.state.confirmed_path();
         let mut file: ConfirmedFile = StateDir::read_toml(&path)?.unwrap_or_default();
         if let Some(known) = file.remote.iter().find(|one| one.name == remote)
@@ -240,6 +255,50 @@ impl TrailInner {
         let text =
             toml::to_string(&file).map_err(|error| TrailError::Invalid(error.to_string()))?;
         self.replace_synced(&path, text.as_bytes())
+    }
+
+    fn advance_locked(&self, tips: &RefTips) -> Result<(), TrailError> {
+        for reference in [POLICIES_REF, CHECKPOINTS_REF] {
+            let tip = tips
+                .get(reference)
+                .map(|tip| ObjectId::from_hex(tip.as_bytes()));
+            let Some(Ok(tip)) = tip else {
+                continue;
+            };
+            let now = self.repository.read_ref(reference)?;
+            if now == Some(tip) {
+                continue;
+            }
+            if now.is_none() {
+                self.repository.check_name_free(reference)?;
+            }
+            let flusher = Flusher {
+                reference,
+                placement: Placement::Ref,
+                ..Flusher::of(self)
+            };
+            flusher.fast_forward(now, tip)?;
+        }
+        Ok(())
+    }
+
+    fn track_locked(&self, remote: &str, tips: &RefTips) -> Result<(), TrailError> {
+        for (name, tip) in tips {
+            let Ok(tip) = ObjectId::from_hex(tip.as_bytes()) else {
+                continue;
+            };
+            let tracking = tracking_ref(remote, name);
+            let now = self.repository.read_ref(&tracking)?;
+            if now == Some(tip) {
+                continue;
+            }
+            // A stale ref of a person's may block the name. What the remote confirmed is remembered all the same.
+            if now.is_none() && self.repository.check_name_free(&tracking).is_err() {
+                continue;
+            }
+            self.write_tracking_ref(&tracking, tip)?;
+        }
+        Ok(())
     }
 
     fn write_tracking_ref(&self, name: &str, tip: ObjectId) -> Result<(), TrailError> {
@@ -285,7 +344,10 @@ impl TrailInner {
                 continue;
             }
             // The temporary directory may be on another file system.
-            let beside = self.state.tmp_dir().join(name);
+            let beside = self
+                .state
+                .tmp_dir()
+                .join(format!("{}-{name}", std::process::id()));
             fs::copy(&from, &beside).doing("write", &beside)?;
             self.disk.sync_file(&beside).doing("sync", &beside)?;
             self.disk.rename(&beside, &to).doing("replace", &to)?;

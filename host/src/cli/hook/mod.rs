@@ -242,7 +242,13 @@ fn record_all(recorder: &Recorder, documents: Vec<Vec<u8>>, session: &mut Sessio
 
 /// Records what earlier calls have kept.
 fn drain(recorder: &Recorder, door: &Door, spool: &Spool, session: &mut Session) -> Result<()> {
-    for kept in spool.files() {
+    let (files, unreadable) = spool.files();
+    for problem in unreadable {
+        session
+            .output
+            .note(format_args!("warning: {}", Line(&problem)));
+    }
+    for kept in files {
         let documents = match &kept.contents {
             Contents::Outcomes { documents, torn } => {
                 if !torn.trim_ascii().is_empty() {

@@ -43,7 +43,7 @@ impl Ingest<'_> {
         let recorded = recorder.record(&documents, &mut say)?;
         for (place, recorded) in held.into_iter().zip(recorded) {
             *place = match recorded.is_spooled {
-                true => PendingAnswer::Spooled(recorded.answer),
+                true => PendingAnswer::Spooled(recorded.answer, recorded.exit),
                 false => PendingAnswer::Ready(recorded.answer),
             };
         }

@@ -48,7 +48,8 @@ use stop::{Signal, Stop};
 /// the program at once; even that loses nothing that was acknowledged.
 ///
 /// Exit codes: 130 after SIGINT, 143 after SIGTERM; else 1 if a line could not be recorded; else 5 if one conflicts;
-/// else 4 if one was refused; else 0.
+/// else 4 if one was refused; else 0. A line that waits in the spool counts as 0, unless the remote needs a person: then
+/// the exit code is that of `sync`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Files of outcomes; - means standard input [default: -]
@@ -201,8 +202,8 @@ enum PendingAnswer {
     Pending(Pending),
     /// The document is recorded at the remote together with others.
     Held(Vec<u8>),
-    /// It is kept in a spool until the remote can be reached.
-    Spooled(Answer),
+    /// It is kept in a spool. With how the program ends for it.
+    Spooled(Answer, Exit),
     Ready(Answer),
     /// The task has not ended.
     NotTerminal {
@@ -229,7 +230,7 @@ impl PendingLine {
             PendingAnswer::Pending(pending) => pending.is_ready(),
             PendingAnswer::Held(_) => false,
             PendingAnswer::Ready(_)
-            | PendingAnswer::Spooled(_)
+            | PendingAnswer::Spooled(..)
             | PendingAnswer::NotTerminal { .. } => true,
         }
     }
@@ -411,9 +412,9 @@ impl Ingest<'_> {
         };
         let answer = match answer {
             PendingAnswer::Ready(answer) => answer,
-            PendingAnswer::Spooled(answer) => {
+            PendingAnswer::Spooled(answer, exit) => {
                 self.window_bytes -= bytes;
-                self.report.spooled(&answer, origin, self.output)?;
+                self.report.spooled(&answer, exit, origin, self.output)?;
                 return Ok(());
             }
             // All of them were recorded before the first is settled.

@@ -21,6 +21,8 @@ pub struct IngestReport {
     receipts: Receipts,
     tally: Tally,
     source_failed: bool,
+    /// How the program ends because of outcomes in the spool that need a person.
+    spool_exit: Option<Exit>,
 }
 
 enum Receipts {
@@ -140,6 +142,7 @@ impl IngestReport {
             receipts,
             tally: Tally::default(),
             source_failed: false,
+            spool_exit: None,
         })
     }
 
@@ -191,10 +194,14 @@ impl IngestReport {
     pub fn spooled(
         &mut self,
         answer: &Answer,
+        exit: Exit,
         origin: LineOrigin<'_>,
         output: &mut Output,
     ) -> Result<()> {
         self.tally.spooled += 1;
+        if exit != Exit::Done {
+            self.spool_exit = Some(exit);
+        }
         let receipt = Receipt::spooled(answer);
         let receipt = receipt.at(origin.file, origin.line).changed(origin.changes);
         self.write_receipt(&receipt, output)
@@ -272,6 +279,7 @@ impl IngestReport {
             Tally {
                 unavailable: 1.., ..
             } => Exit::CouldNot,
+            _ if self.spool_exit.is_some() => self.spool_exit.unwrap_or(Exit::CouldNot),
             Tally {
                 conflicting: 1.., ..
             } => Exit::Conflicting,

@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::receipt::reason;
 use super::session::Session;
-use super::spool::{Contents, Kept, Spool};
+use super::spool::{Contents, Spool, SpoolFile};
 use super::sync::remote::{self, Purpose};
 use super::text::Line;
 use crate::cli::Result;
@@ -29,7 +29,7 @@ pub struct PushFlags {
     /// thrown away, as in CI jobs
     #[arg(long, value_name = "NAME")]
     push: Option<String>,
-    /// With --push: keep outcomes in this directory while the remote cannot be reached; the next invocation that reaches it
+    /// With --push: keep outcomes that could not be pushed in this directory; the next invocation that reaches the remote
     /// records them
     #[arg(long, value_name = "DIR", requires = "push")]
     spool: Option<PathBuf>,
@@ -126,7 +126,7 @@ pub struct RemoteAnswer {
 }
 
 /// How long a remote that could not be used is left alone.
-const REST: Duration = Duration::from_secs(5);
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// The most outcomes of the spool that are pushed at once.
 const SPOOLED_AT_ONCE: usize = 2_000;
@@ -153,10 +153,14 @@ impl RemoteRecorder {
         documents: &[Vec<u8>],
         say: &mut dyn FnMut(String),
     ) -> Result<Vec<RemoteAnswer>> {
-        let is_resting = matches!(&self.failed, Some(failed) if failed.at.elapsed() < REST);
+        let is_resting = matches!(&self.failed, Some(failed) if failed.at.elapsed() < RETRY_PAUSE);
         if !is_resting {
             self.failed = None;
-            self.drain(say)?;
+            // Trouble with the spool must not keep new outcomes from the remote.
+            if let Err(error) = self.drain(say) {
+                let error = format!("{error:#}");
+                say(format!("warning: {}", Line(&error)));
+            }
         }
         if let Some(failed) = &self.failed {
             return self.unavailable(documents, &failed.clone(), say);
@@ -179,15 +183,24 @@ impl RemoteRecorder {
         failed: &RemoteFailure,
         say: &mut dyn FnMut(String),
     ) -> Result<Vec<RemoteAnswer>> {
-        let answer = |document: &Vec<u8>| Answer {
-            cause: Some(failed.cause),
-            reason: Some(failed.reason.clone()),
-            retry: failed.retry,
-            ..Answer::unavailable(TaskOutcome::recover_task_id(document))
+        let limits = &self.recorder.recording.limits;
+        let answer = |document: &Vec<u8>| match TaskOutcome::parse(document, limits) {
+            Ok(outcome) => Answer {
+                cause: Some(failed.cause),
+                reason: Some(failed.reason.clone()),
+                retry: failed.retry,
+                ..Answer::unavailable(Some(outcome.task_id.to_string()))
+            },
+            // It is refused whatever the remote says.
+            Err(rejection) => {
+                let task_id = TaskOutcome::recover_task_id(document);
+                Answer::refused(task_id, rejection.violations)
+            }
         };
         let answers = documents.iter().map(answer).collect();
         let mut answers = self.answered(documents, answers, say)?;
-        for answer in &mut answers {
+        let open = answers.iter_mut();
+        for answer in open.filter(|it| it.answer.result == AnswerKind::Unavailable) {
             // What needs a person is not hidden by the spool.
             answer.exit = match answer.is_spooled && failed.retry {
                 true => Exit::Done,
@@ -232,9 +245,10 @@ impl RemoteRecorder {
         let answered = answers.into_iter().map(|answer| {
             let is_spooled = is_spooled && is_open(&answer);
             RemoteAnswer {
-                exit: match is_spooled {
-                    true => Exit::Done,
-                    false => Exit::of_answer(answer.result),
+                exit: match answer.cause {
+                    _ if is_spooled && answer.retry => Exit::Done,
+                    Some(Cause::TooLarge) => Exit::Refused,
+                    _ => Exit::of_answer(answer.result),
                 },
                 answer,
                 is_spooled,
@@ -245,9 +259,18 @@ impl RemoteRecorder {
 
     /// Records what earlier invocations have kept, the oldest first.
     fn drain(&mut self, say: &mut dyn FnMut(String)) -> Result<()> {
-        let kept = self.spool.as_ref().map(Spool::files).unwrap_or_default();
+        let Some(spool) = &self.spool else {
+            return Ok(());
+        };
+        let (kept, unreadable) = spool.files();
+        for problem in unreadable {
+            say(format!("warning: {}", Line(&problem)));
+        }
         for file in &kept {
-            let waiting = waiting_documents(file);
+            let Contents::Outcomes { documents, .. } = &file.contents else {
+                continue;
+            };
+            let waiting: Vec<&[u8]> = documents.iter().map(Vec::as_slice).collect();
             let mut answers = Vec::new();
             for some in waiting.chunks(SPOOLED_AT_ONCE) {
                 match self.recorder.record(some) {
@@ -275,7 +298,7 @@ impl RemoteRecorder {
     /// Removes what was recorded from the spool, and sets aside what nobody can record.
     fn settle(
         &self,
-        file: &Kept,
+        file: &SpoolFile,
         waiting: &[&[u8]],
         answers: &[Answer],
         say: &mut dyn FnMut(String),
@@ -288,8 +311,8 @@ impl RemoteRecorder {
         for (document, answer) in waiting.iter().zip(answers) {
             match answer.result {
                 AnswerKind::Committed | AnswerKind::AlreadyRecorded => {}
-                AnswerKind::Unavailable => later.push(document.to_vec()),
-                AnswerKind::Refused | AnswerKind::Conflicting => {
+                AnswerKind::Unavailable if answer.retry => later.push(document.to_vec()),
+                _ => {
                     refused.extend_from_slice(document);
                     refused.push(b'\n');
                 }
@@ -318,11 +341,4 @@ fn on_one_line(document: &[u8]) -> Vec<u8> {
         byte => *byte,
     };
     document.iter().map(space).collect()
-}
-
-fn waiting_documents(kept: &Kept) -> Vec<&[u8]> {
-    match &kept.contents {
-        Contents::Outcomes { documents, .. } => documents.iter().map(Vec::as_slice).collect(),
-        Contents::Payload(_) => Vec::new(),
-    }
 }

@@ -10,8 +10,8 @@ use ::remotes::{Comparison, Limits, PushRepository, Relation, Remote, RemoteErro
 
 use crate::cli::Result;
 use crate::cli::failure::{Failure, bail};
-use crate::cli::sync::copy::{Copy, pause};
-use crate::outcome::{Cause, counted};
+use crate::cli::sync::copy::{RemoteCopy, pause, relation_of};
+use crate::outcome::{Cause, TaskOutcome, counted};
 use crate::policy::Policy;
 use crate::recorder::{self, Answer, Pending, Recorder};
 use crate::trail::disk::TemporaryDisk;
@@ -46,11 +46,11 @@ pub struct PushRecorder {
     /// Whether answers include the policy calls.
     pub with_exchanges: bool,
     /// The temporary repository of the last push, which is at the remote's tip if nobody else has pushed since.
-    pub current: Option<Attempt>,
+    pub current: Option<TemporaryTrail>,
 }
 
-/// A temporary repository with a recorder. The fields are dropped in this order: the recorder's threads end first.
-pub struct Attempt {
+/// A trail in a temporary repository, with a recorder. The fields are dropped in this order: the recorder's threads end first.
+pub struct TemporaryTrail {
     recorder: Recorder,
     /// The remote's tips.
     remote_tips: RefTips,
@@ -73,6 +73,16 @@ impl PushRecorder {
                 let mut answers = self.record(first)?;
                 answers.extend(self.record(second)?);
                 Ok(answers)
+            }
+            // The others must not wait for it.
+            Err(error) if error.cause == Some(Cause::TooLarge) && documents.len() == 1 => {
+                let task_id = TaskOutcome::recover_task_id(documents[0]);
+                Ok(vec![Answer {
+                    cause: error.cause,
+                    reason: Some(format!("{error:#}")),
+                    retry: false,
+                    ..Answer::unavailable(task_id)
+                }])
             }
             recorded => recorded,
         }
@@ -117,8 +127,8 @@ impl PushRecorder {
     }
 
     /// Makes a temporary repository that begins at the remote's tip, or at the tip here if the remote is behind it.
-    fn begin(&self) -> Result<Attempt> {
-        let copy = Copy {
+    fn begin(&self) -> Result<TemporaryTrail> {
+        let copy = RemoteCopy {
             trail: &self.trail,
             remote: &self.remote,
             limits: self.limits,
@@ -126,7 +136,7 @@ impl PushRecorder {
         };
         let repository = copy.push_repository()?;
         let reference = self.reference(&copy, &repository)?;
-        let refs = [reference.as_str(), POLICIES_REF, CHECKPOINTS_REF];
+        let refs = [POLICIES_REF, reference.as_str(), CHECKPOINTS_REF];
         let mut local = self.trail.copied_tips()?;
         if reference != self.trail.reference() {
             // A branch that people work on, or another one's trail.
@@ -137,7 +147,7 @@ impl PushRecorder {
             return Err(problem.into());
         }
         if self.trail.placement() == Placement::Checkout
-            && let Some(Relation::RemoteBehind(commits)) = compared.first().map(|it| it.relation)
+            && let Relation::RemoteBehind(commits) = relation_of(&compared, &reference)
         {
             return Err(RemoteError::Unpushed {
                 remote: self.remote.name.clone(),
@@ -168,8 +178,8 @@ impl PushRecorder {
                 remote_tips.insert(one.reference.clone(), remote.clone());
             }
         }
-        let lacked = match compared.first().map(|first| first.relation) {
-            Some(Relation::RemoteBehind(commits) | Relation::RemoteLacks(commits)) => commits,
+        let lacked = match relation_of(&compared, &reference) {
+            Relation::RemoteBehind(commits) | Relation::RemoteLacks(commits) => commits,
             _ => 0,
         };
         repository.set_head(&reference)?;
@@ -183,7 +193,7 @@ impl PushRecorder {
         };
         let trail = Trail::open(repository.path(), options)?;
         let recorder = Recorder::new(trail, self.policy.clone(), self.recording.clone());
-        Ok(Attempt {
+        Ok(TemporaryTrail {
             recorder: match self.with_exchanges {
                 true => recorder.recording(),
                 false => recorder,
@@ -199,35 +209,41 @@ impl PushRecorder {
     ///
     /// The branch that is checked out never decides: a job works on a branch, a tag or a request to merge, and each of them
     /// may have the entries that were merged into it.
-    fn reference(&self, copy: &Copy<'_>, repository: &PushRepository) -> Result<String> {
+    fn reference(&self, copy: &RemoteCopy<'_>, repository: &PushRepository) -> Result<String> {
         let has_begun = self.trail.has_begun()? || self.trail.reads_from().is_some();
         if has_begun && self.trail.placement() == Placement::Ref {
             return Ok(self.trail.reference().to_owned());
         }
+        let remote = &self.remote;
+        let has_own_ref = !repository.remote_tips(remote, &[OWN_REF])?.is_empty();
         // The usual case: the trail is on the branch that people work on, and no other branch is for it.
         let own = self.trail.reference();
         if has_begun
-            && repository.default_branch(&self.remote)?.as_deref() == Some(own)
-            && (own == OWN_REF || repository.remote_tips(&self.remote, &[OWN_REF])?.is_empty())
+            && (own == OWN_REF || !has_own_ref)
+            && repository.default_branch(remote)?.as_deref() == Some(own)
         {
             return Ok(own.to_owned());
         }
         // A clone of one branch does not show the others.
-        let (format, remote) = (self.trail.object_format(), &self.remote);
+        let format = self.trail.object_format();
         let around = Some(self.trail.common_dir());
         let probe = PushRepository::create(None, format, around, copy.limits)?;
-        if probe.is_empty(remote)? {
+        if has_own_ref {
+            let found = probe.branches_with(remote, ENTRIES, Some(OWN_REF))?;
+            if !found.branches.is_empty() {
+                return Ok(OWN_REF.to_owned());
+            }
+        } else if probe.is_empty(remote)? {
             return Ok(OWN_REF.to_owned());
         }
-        let found = probe.branches_with(remote, ENTRIES)?;
+        let found = probe.branches_with(remote, ENTRIES, None)?;
         let (branches, default) = (&found.branches, found.default.as_deref());
         let named = |name: &str| branches.iter().find(|branch| branch.name == name);
         let apart: Vec<_> = branches.iter().filter(|it| it.has_nothing_else).collect();
-        let chosen = match (named(OWN_REF), &*apart, default.and_then(named)) {
-            (Some(audit), ..) => Some(audit),
-            (None, [one], _) => Some(*one),
-            (None, _, Some(default)) => Some(default),
-            (None, [], None) if branches.len() < 2 => branches.first(),
+        let chosen = match (&*apart, default.and_then(named)) {
+            ([one], _) => Some(*one),
+            (_, Some(default)) => Some(default),
+            ([], None) if branches.len() < 2 => branches.first(),
             _ => {
                 let names: Vec<&str> = branches.iter().map(|it| it.name.as_str()).collect();
                 bail!(
@@ -242,7 +258,7 @@ impl PushRecorder {
     }
 
     /// Pushes what was recorded, if anything was.
-    fn push(&self, attempt: &mut Attempt, recorded: usize) -> Result<(), PushFailure> {
+    fn push(&self, attempt: &mut TemporaryTrail, recorded: usize) -> Result<(), PushFailure> {
         let trail = attempt.recorder.trail();
         let tips = trail.copied_tips()?;
         if tips == attempt.remote_tips {
@@ -279,7 +295,7 @@ impl PushRecorder {
     }
 
     /// Makes the clone see what the remote has. The outcomes are recorded already, so a failure here costs only that.
-    fn remember(&self, attempt: &Attempt) {
+    fn remember(&self, attempt: &TemporaryTrail) {
         let url = self.remote.url.digest();
         let packs = attempt.repository.packs();
         let tips = &attempt.remote_tips;

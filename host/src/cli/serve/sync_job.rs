@@ -11,7 +11,7 @@ use ::remotes::{Limits, Remote};
 
 use crate::cli::Result;
 use crate::cli::exit::UsageError;
-use crate::cli::sync::copy::Copy;
+use crate::cli::sync::copy::RemoteCopy;
 use crate::cli::sync::remote;
 use crate::config::Settings;
 use crate::orchestrator::Orchestrator;
@@ -97,7 +97,7 @@ impl SyncJob {
     fn copy(&self, remote: &Remote, orchestrator: &Orchestrator, cancelled: &Arc<AtomicBool>) {
         let watch = orchestrator.watch_copies();
         let (began, committed) = (Instant::now(), orchestrator.committed());
-        let copy = Copy {
+        let copy = RemoteCopy {
             trail: &self.trail,
             remote,
             limits: self.limits,

@@ -22,6 +22,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The state of a copy.
 #[derive(Clone, Debug)]
 pub struct CopyReport {
+    /// The trail's ref.
+    pub reference: String,
     /// Each ref as it was compared first.
     pub compared: Vec<Comparison>,
     /// Whether the remote has everything that is here now.
@@ -31,9 +33,7 @@ pub struct CopyReport {
 impl CopyReport {
     /// How the trail's own ref was related to the remote's.
     pub fn trail(&self) -> Relation {
-        self.compared
-            .first()
-            .map_or(Relation::InStep, |first| first.relation)
+        relation_of(&self.compared, &self.reference)
     }
 
     /// The number of commits of the trail that the remote lacked.
@@ -46,7 +46,7 @@ impl CopyReport {
 }
 
 /// A trail and a remote that holds a copy of it.
-pub struct Copy<'a> {
+pub struct RemoteCopy<'a> {
     /// The trail.
     pub trail: &'a Trail,
     /// The remote.
@@ -57,7 +57,7 @@ pub struct Copy<'a> {
     pub cancelled: Arc<AtomicBool>,
 }
 
-impl Copy<'_> {
+impl RemoteCopy<'_> {
     /// Makes the temporary repository that git runs in, with the trail's objects.
     pub fn push_repository(&self) -> Result<PushRepository, RemoteError> {
         let (objects, shallow) = (self.trail.objects_dir(), self.trail.shallow_file());
@@ -76,6 +76,7 @@ impl Copy<'_> {
         let repository = self.push_repository()?;
         let compared = self.compare(&repository)?;
         Ok(CopyReport {
+            reference: self.trail.reference().to_owned(),
             is_in_step: compared.iter().all(|one| one.relation == Relation::InStep),
             compared,
         })
@@ -108,6 +109,7 @@ impl Copy<'_> {
             }
             if self.read_back(&repository, &compared)? {
                 return Ok(CopyReport {
+                    reference: self.trail.reference().to_owned(),
                     compared: first.unwrap_or_default(),
                     is_in_step: true,
                 });
@@ -144,17 +146,15 @@ impl Copy<'_> {
             let now =
                 problem.map_or_else(|| "no ref there went back".to_owned(), |it| it.to_string());
             crate::cli::failure::bail!(
-                "nothing is at {tip} that went back, so nothing was accepted: {now}"
+                "no ref that went back is at {tip}, so nothing was accepted: {now}"
             );
         }
-        let tips = self.trail.copied_tips()?;
-        // What is not here cannot be remembered as a ref.
-        known.retain(|_, tip| {
-            tips.values().any(|here| here == tip)
-                || repository.has_commit(self.remote, tip).unwrap_or(false)
-        });
+        // What is not here any more cannot be remembered as a ref.
+        known.retain(|_, tip| repository.has_commit(self.remote, tip).unwrap_or(false));
+        // The commit may have been fetched just now.
+        let packs = repository.packs();
         self.trail
-            .confirm_tips(&self.remote.name, &url, &known, None)?;
+            .confirm_tips(&self.remote.name, &url, &known, Some(&packs))?;
         Ok(())
     }
 
@@ -186,9 +186,17 @@ impl Copy<'_> {
         if tips.is_empty() {
             return Ok(());
         }
-        self.confirm(&tips, Some(repository))?;
+        // The remote has what is here, whatever follows.
+        let here = compared.iter();
+        let here: Tips = here
+            .filter_map(|one| Some((one.reference.clone(), one.known_or_local()?.clone())))
+            .collect();
+        self.confirm(&here)?;
+        let name = &self.remote.name;
+        self.trail.track_tips(name, &tips, &repository.packs())?;
         // The writer adopts what a remote-tracking ref has, or says which git command does.
         self.trail.check()?;
+        self.trail.advance_beside(&tips)?;
         let reference = self.trail.reference();
         let now = self.trail.copied_tips()?;
         match tips.get(reference) {
@@ -213,21 +221,24 @@ impl Copy<'_> {
             _ => now.get(&one.reference) == one.remote.as_ref(),
         });
         if has_all {
-            self.confirm(&now, None)?;
+            self.confirm(&now)?;
         }
         Ok(has_all)
     }
 
-    fn confirm(&self, tips: &Tips, repository: Option<&PushRepository>) -> Result<()> {
-        let packs = repository.map(PushRepository::packs);
+    fn confirm(&self, tips: &Tips) -> Result<()> {
         let url = self.remote.url.digest();
         let name = &self.remote.name;
         let mut all = self.trail.confirmed_tips(name, &url)?;
         all.extend(tips.clone());
-        Ok(self
-            .trail
-            .confirm_tips(name, &url, &all, packs.as_deref())?)
+        Ok(self.trail.confirm_tips(name, &url, &all, None)?)
     }
+}
+
+/// How a ref was compared.
+pub fn relation_of(compared: &[Comparison], reference: &str) -> Relation {
+    let found = compared.iter().find(|one| one.reference == reference);
+    found.map_or(Relation::InStep, |one| one.relation)
 }
 
 /// A pause before another try, of random length so that several processes do not meet again.

@@ -18,18 +18,19 @@ use crate::cli::Result;
 use crate::config::Settings;
 use crate::outcome::{Cause, counted};
 use crate::trail::Trail;
-use copy::{Copy, CopyReport};
+use copy::{CopyReport, RemoteCopy};
 use remote::Purpose;
 
-/// Copy the trail to git remotes, and take from them what only they have
+/// Copy the trail to git remotes, and fetch the entries that only they have
 ///
 /// A remote is a table [remotes.NAME] in your settings, or a git remote that you name here. The remote's refs are compared
 /// first; then one push brings the trail, the policies and the checkpoints, and the result is read back. Nothing is ever
 /// forced, and a trail is never rewritten. Git runs apart from this repository, so that nothing in the repository's
 /// configuration is executed.
 ///
-/// Exit codes: 0 in step; 1 a remote cannot be reached; 3 a remote went back; 4 a remote refused; 5 the two have diverged, or
-/// the remote holds another history; 6 with --check, not in step.
+/// Exit codes: 0 in step; 1 a remote cannot be reached, or does not accept the credentials; 2 usage; 3 a remote went back, or
+/// its copy is altered or damaged; 4 a remote refused, or is empty; 5 the two have diverged, or the remote has another
+/// history; 6 with --check, not in step. With several remotes, the most urgent one counts.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The remotes [default: all in your settings]
@@ -41,7 +42,7 @@ pub struct Args {
     /// The remotes are for the trail only, so the trail may be the first thing in an empty one
     #[arg(long)]
     dedicated: bool,
-    /// Accept that the remote's trail went back: the whole id of the commit where it is now, or none
+    /// Accept that the remote's trail went back: the full id of its present commit, or `none` if the branch is gone
     #[arg(long, value_name = "COMMIT")]
     accept_tip: Option<String>,
 }
@@ -53,7 +54,8 @@ struct RemoteRow {
     url: String,
     /// `in-step`, `pushed`, `taken`, `behind`, `ahead`, or `failed`.
     result: &'static str,
-    /// The number of commits of the trail that were pushed or taken, or that are lacking.
+    /// The number of commits that were pushed or taken, or that are lacking: of the trail, or if it is in step, of the first
+    /// ref that is not.
     commits: u64,
     cause: Option<Cause>,
     reason: Option<String>,
@@ -90,7 +92,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let mut rows = Vec::new();
     let mut worst = Exit::Done;
     for remote in &remotes {
-        let copy = Copy {
+        let copy = RemoteCopy {
             trail: &trail,
             remote,
             limits: remote::limits(&settings),
@@ -104,8 +106,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             false => copy.bring_up_to_date(),
         };
         let (row, exit) = row(remote, report, args.check);
-        // The first alarm counts, then the first failure.
-        if worst == Exit::Done || exit == Exit::Broken {
+        if severity(exit) > severity(worst) {
             worst = exit;
         }
         if !session.output.is_json() {
@@ -120,6 +121,18 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         })?;
     }
     Ok(worst)
+}
+
+/// How urgent it is that a person looks.
+fn severity(exit: Exit) -> u8 {
+    match exit {
+        Exit::Done => 0,
+        Exit::NotShown => 1,
+        Exit::Refused => 3,
+        Exit::Conflicting => 4,
+        Exit::Broken => 5,
+        _ => 2,
+    }
 }
 
 fn choose(args: &Args, settings: &Settings, trail: &Trail) -> Result<Vec<Remote>> {
@@ -166,7 +179,17 @@ fn row(remote: &Remote, report: Result<CopyReport>, is_check: bool) -> (RemoteRo
             if let Some(problem) = problem {
                 return failed(row, &problem.into());
             }
-            let (result, commits) = match (report.trail(), is_check) {
+            // The policies or the checkpoints alone may differ.
+            let relation = match report.trail() {
+                Relation::InStep => report
+                    .compared
+                    .iter()
+                    .map(|one| one.relation)
+                    .find(|relation| *relation != Relation::InStep)
+                    .unwrap_or(Relation::InStep),
+                relation => relation,
+            };
+            let (result, commits) = match (relation, is_check) {
                 (Relation::RemoteBehind(commits) | Relation::RemoteLacks(commits), true) => {
                     ("behind", commits)
                 }
@@ -175,9 +198,7 @@ fn row(remote: &Remote, report: Result<CopyReport>, is_check: bool) -> (RemoteRo
                 }
                 (Relation::RemoteAhead(commits), true) => ("ahead", commits),
                 (Relation::RemoteAhead(commits), false) => ("taken", commits),
-                _ if report.is_in_step => ("in-step", 0),
-                // A policy or a checkpoint.
-                _ => ("behind", 0),
+                _ => ("in-step", 0),
             };
             let exit = match report.is_in_step {
                 true => Exit::Done,

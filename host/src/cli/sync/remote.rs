@@ -1,5 +1,6 @@
 //! The remotes that are used: from the operator's settings, or a plain git remote that the command line names.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::remotes::{Limits, Remote, RemoteUrl};
@@ -25,7 +26,7 @@ pub fn named(name: &str, settings: &Settings, trail: &Trail, purpose: Purpose) -
         return configured(name, remote);
     }
     let known = trail.git_remote(name);
-    let Some(known) = known.filter(|_| is_name(name)) else {
+    let Some(known) = known.filter(|_| Remote::is_name(name)) else {
         let mut names: Vec<String> = settings.remotes.keys().cloned().collect();
         names.extend(trail.git_remotes());
         let known = match names.is_empty() {
@@ -52,26 +53,16 @@ pub fn named(name: &str, settings: &Settings, trail: &Trail, purpose: Purpose) -
     })
 }
 
-/// Whether this can be the name of a remote: it becomes a part of the names of refs.
-fn is_name(name: &str) -> bool {
-    let fits = |part: &str| {
-        let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        !part.is_empty()
-            && part.bytes().all(letters)
-            && !part.starts_with(['.', '-'])
-            && !part.ends_with('.')
-            && !part.ends_with(".lock")
-            && !part.contains("..")
-    };
-    name.len() <= 200 && name.split('/').all(fits)
-}
-
 /// Refuses an address within the trail's own repository, whose configuration names it: git at the other end would run the
 /// hooks that are there.
 fn check_outside(name: &str, url: &RemoteUrl, trail: &Trail) -> Result<()> {
-    let directory = url.directory().and_then(|path| path.canonicalize().ok());
+    // Git adds `.git` to a path that does not exist as it is written, so the nearest directory that exists counts.
+    let ancestors = url.directory().into_iter().flat_map(Path::ancestors);
+    let directory = ancestors
+        .filter(|path| !path.ends_with(".."))
+        .find_map(|path| path.canonicalize().ok());
     let own = [trail.top_directory(), trail.common_dir()];
-    let is_within = |path: &std::path::PathBuf| {
+    let is_within = |path: &PathBuf| {
         let mut own = own.iter().filter_map(|own| own.canonicalize().ok());
         own.any(|own| path.starts_with(own))
     };

@@ -1,6 +1,7 @@
 //! CloudEvents over HTTP (the HTTP protocol binding 1.0.2 and the webhook specification): binary, structured and batch
 //! mode, and the handshake.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
@@ -9,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use intake::{Door, Object};
+use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
 
 use super::accept::accept_all;
@@ -164,26 +166,9 @@ fn structured(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, Problem> {
     Ok(event.to_json().into_bytes())
 }
 
-/// Decodes `%` and two hexadecimal digits, which the binding uses for what is not printable ASCII.
-fn decoded(value: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let digits = after
-            .get(..2)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(decoded) if byte == b'%' => {
-                bytes.push(decoded);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
+/// Decodes a value: the binding encodes what is not printable ASCII.
+fn decoded(value: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(value).decode_utf8().ok()
 }
 
 /// Answers the handshake of a sender of events, which asks whether its events are wanted.
