@@ -167,9 +167,9 @@ fn check_begin(segment: &Segment, segments: &[Segment], findings: &mut Findings)
         (
             "entries",
             said.size.to_string(),
-            Some(before.size.to_string()),
+            Some(before.size().to_string()),
         ),
-        ("root", said.root.clone(), before.root_at(before.size)),
+        ("root", said.root.clone(), before.root_at(before.size())),
         (
             "last commit",
             said.tip.clone(),
