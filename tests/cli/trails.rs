@@ -65,14 +65,31 @@ fn the_same_command_again_changes_nothing() {
     );
     machine.done(&["-C", "two", "trail", "begin", "--after", "one"]);
     assert_eq!(tips(), before);
-    for args in [
-        &["-C", "one", "trail", "end", "--successor", "three"][..],
-        &["-C", "two", "trail", "begin", "--after", "two"],
-        &["-C", "two", "trail", "end", "--successor", "two/in"],
-        &["-C", "three", "trail", "begin", "--after", "nowhere"],
+    for (args, exit, words) in [
+        (
+            &["-C", "one", "trail", "end", "--successor", "three"][..],
+            1,
+            "has already ended",
+        ),
+        (
+            &["-C", "two", "trail", "begin", "--after", "two"],
+            2,
+            "a trail cannot continue itself",
+        ),
+        (
+            &["-C", "two", "trail", "end", "--successor", "two/in"],
+            2,
+            "lies within the repository",
+        ),
+        (
+            &["-C", "three", "trail", "begin", "--after", "nowhere"],
+            1,
+            "nowhere",
+        ),
     ] {
         let ran = machine.run(args);
-        assert!(matches!(ran.exit, Some(1 | 2)), "{args:?}: {ran:?}");
+        assert_eq!(ran.exit, Some(exit), "{args:?}: {ran:?}");
+        assert!(ran.err.contains(words), "{args:?}: {ran:?}");
     }
     assert!(!machine.path("three").exists());
     assert_eq!(tips(), before);

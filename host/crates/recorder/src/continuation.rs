@@ -133,12 +133,12 @@ pub fn complete(
 ) -> Result<(Predecessor, bool), ContinuationError> {
     let described = describe_end(before, uuid, checkpoint)?;
     // Noted first, so that the successor can ask at once.
-    successor.note_known_trail(KnownTrail {
+    successor.note_known_trails(vec![KnownTrail {
         size: Some(described.size),
         root: Some(described.root.clone()),
         successor: Some(uuid.to_owned()),
         ..KnownTrail::at(before.directory(), &described.origin)
-    })?;
+    }])?;
     let is_new = record_begin(successor, &described, engine, clock)?;
     successor.forget_awaited()?;
     Ok((described, is_new))

@@ -36,7 +36,7 @@ use gix::objs::Kind;
 
 pub use caches::leaves::{EntryTree, TreeHash, root_from_proof};
 pub use checkpoints::CHECKPOINTS_REF;
-pub use continuation::known::KnownTrail;
+pub use continuation::known::{KnownTrail, id_of, origin_with_id, places_of};
 pub use continuation::predecessors::{Earlier, EarlierEntry};
 pub use copies::{GitRemote, RefTips};
 pub use error::TrailError;

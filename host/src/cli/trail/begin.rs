@@ -12,7 +12,7 @@ use crate::cli::output::{GOOD, SCHEMA, STRONG, UNSURE, paint};
 use crate::cli::session::Session;
 use crate::cli::text::Line;
 use crate::recorder::continuation::ContinuationError;
-use crate::trail::{KnownTrail, OpenOptions, Trail};
+use crate::trail::{KnownTrail, OpenOptions, Trail, origin_with_id, places_of};
 use crate::verify;
 
 /// Begin a trail that continues another one
@@ -65,11 +65,8 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     }
     let (described, begun_now) = completed?;
     let place = before.directory().display().to_string();
-    let own = KnownTrail::at(
-        prepared.trail.directory(),
-        &format!("chiffon-audit/{}", prepared.uuid),
-    );
-    successor::remember(&prepared.trail, own);
+    let own = KnownTrail::at(prepared.trail.directory(), &prepared.trail.origin(&[])?);
+    successor::remember(&prepared.trail, vec![own]);
     let output = &mut session.output;
     if output.is_json() {
         output.object(&Begun {
@@ -114,8 +111,13 @@ fn predecessor(args: &Args, session: &Session) -> Result<Trail> {
         );
         return Err(UsageError(message).into());
     };
-    let origin = format!("chiffon-audit/{named}");
-    for place in beside(session) {
+    let origin = origin_with_id(&named);
+    let here = std::path::absolute(&session.directory)?;
+    let mut near = vec![&*here];
+    let own = Trail::open(&here, OpenOptions::default()).ok();
+    let known = own.as_ref().map(|own| own.known_trails().0);
+    near.extend(own.as_ref().map(Trail::directory));
+    for place in places_of(&origin, &known.unwrap_or_default(), &near) {
         if let Ok(trail) = Trail::open(&place, OpenOptions::default())
             && trail.origin(&[]).is_ok_and(|found| found == origin)
         {
@@ -123,25 +125,4 @@ fn predecessor(args: &Args, session: &Session) -> Result<Trail> {
         }
     }
     Err(ContinuationError::NotFound { origin }.into())
-}
-
-/// The places that the repository here knows, and the directories beside it.
-fn beside(session: &Session) -> Vec<PathBuf> {
-    let mut places = Vec::new();
-    let own = Trail::open(&session.directory, OpenOptions::default());
-    if let Ok(own) = own {
-        let (known, _) = own.known_trails();
-        places.extend(known.into_iter().filter_map(|known| known.place));
-        places.extend(own.repositories_beside());
-    }
-    let parent = session.directory.canonicalize().ok();
-    let parent = parent.and_then(|directory| directory.parent().map(PathBuf::from));
-    let entries = parent.and_then(|parent| parent.read_dir().ok());
-    places.extend(
-        entries
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| Some(entry.ok()?.path())),
-    );
-    places
 }

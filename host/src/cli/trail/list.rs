@@ -1,8 +1,6 @@
 //! `trail list`: the trails before and after this one, and where they are.
 
-use std::collections::HashSet;
 use std::io::Write as _;
-use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -14,7 +12,7 @@ use crate::cli::session::Session;
 use crate::cli::text::Line;
 use crate::config::Settings;
 use crate::outcome::counted;
-use crate::trail::{KnownTrail, Trail};
+use crate::trail::{KnownTrail, Trail, id_of, origin_with_id, places_of};
 
 /// List the trails that continue each other
 ///
@@ -56,6 +54,9 @@ const MOST: usize = 1000;
 pub fn run(_: &Args, session: &mut Session) -> Result<Exit> {
     let settings = session.settings(Settings::default())?;
     let trail = session.trail(&settings)?;
+    if trail.tip()?.is_none() {
+        return Ok(Exit::Done);
+    }
     let (known, was_damaged) = trail.known_trails();
     if was_damaged {
         session.output.note(format_args!(
@@ -63,32 +64,28 @@ pub fn run(_: &Args, session: &mut Session) -> Result<Exit> {
         ));
     }
     let search = Search {
-        places: places(&trail, &known),
         known,
         here: &trail,
     };
     let mut rows = search.before()?;
     rows.push(Row {
-        known: describe(&trail, true)?,
+        known: describe(&trail)?,
         found: true,
         here: true,
     });
     rows.extend(search.after()?);
-    let listed: Vec<KnownTrail> = rows.iter().map(|row| row.known.clone()).collect();
-    if was_damaged || listed != search.known {
-        listed.into_iter().for_each(|known| remember(&trail, known));
-    }
+    remember(&trail, rows.iter().map(Row::to_remember).collect());
     let output = &mut session.output;
     for row in &rows {
         let KnownTrail {
             name,
-            origin,
             place,
             size,
             root,
             successor,
+            ..
         } = &row.known;
-        let uuid = origin.rsplit('/').next().unwrap_or(origin);
+        let uuid = row.known.id();
         let place = place.as_ref().map(|place| place.display().to_string());
         if output.is_json() {
             output.object(&Listed {
@@ -122,20 +119,22 @@ pub fn run(_: &Args, session: &mut Session) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Where trails are looked for: where they were, and beside the repositories that are known.
-fn places(trail: &Trail, known: &[KnownTrail]) -> Vec<PathBuf> {
-    let mut places: Vec<PathBuf> = known
-        .iter()
-        .filter_map(|known| known.place.clone())
-        .collect();
-    places.extend(trail.repositories_beside());
-    let mut seen = HashSet::new();
-    places.retain(|place| seen.insert(place.clone()));
-    places
+impl Row {
+    /// What the list of known trails has of it: an open trail grows.
+    fn to_remember(&self) -> KnownTrail {
+        let known = self.known.clone();
+        match known.successor {
+            Some(_) => known,
+            None => KnownTrail {
+                size: None,
+                root: None,
+                ..known
+            },
+        }
+    }
 }
 
 struct Search<'a> {
-    places: Vec<PathBuf>,
     known: Vec<KnownTrail>,
     here: &'a Trail,
 }
@@ -156,7 +155,7 @@ impl Search<'_> {
                         || self.here.origin(&[]).ok(),
                         |row: &Row| Some(row.known.origin.clone()),
                     )
-                    .and_then(|origin| origin.rsplit('/').next().map(str::to_owned)),
+                    .map(|origin| id_of(&origin).to_owned()),
                 ..self.remembered(&described.origin, opened.as_ref())
             };
             rows.push(Row {
@@ -178,10 +177,10 @@ impl Search<'_> {
         let mut rows = Vec::new();
         let mut next = self.here.ended()?.flatten();
         while let Some(uuid) = next.take().filter(|_| rows.len() < MOST) {
-            let origin = format!("chiffon-audit/{uuid}");
+            let origin = origin_with_id(&uuid);
             let opened = self.open(&origin);
             let known = match &opened {
-                Some(opened) => describe(opened, true)?,
+                Some(opened) => describe(opened)?,
                 None => self.remembered(&origin, None),
             };
             next = known.successor.clone();
@@ -195,14 +194,12 @@ impl Search<'_> {
     }
 
     fn open(&self, origin: &str) -> Option<Trail> {
-        let known = self.known.iter().filter(|known| known.origin == origin);
-        let first = known.filter_map(|known| known.place.as_ref());
-        let mut places = first.chain(&self.places);
-        places.find_map(|place| {
+        let places = places_of(origin, &self.known, &[self.here.directory()]);
+        places.iter().find_map(|place| {
             let trail = Trail::open(place, self.here.options_for_known()).ok()?;
             let name = trail.name().ok()??;
             let is_it = match &name.uuid {
-                Some(uuid) => origin.rsplit('/').next() == Some(uuid),
+                Some(uuid) => id_of(origin) == uuid,
                 None => trail.origin(&[]).is_ok_and(|found| found == origin),
             };
             is_it.then_some(trail)
@@ -223,12 +220,9 @@ impl Search<'_> {
 }
 
 /// Describes an open trail from its entries.
-fn describe(trail: &Trail, with_root: bool) -> Result<KnownTrail> {
-    let origin = match trail.tip()? {
-        Some(_) => trail.origin(&[])?,
-        None => "chiffon-audit/none".to_owned(),
-    };
-    let tree = trail.tree().ok().filter(|_| with_root);
+fn describe(trail: &Trail) -> Result<KnownTrail> {
+    let origin = trail.origin(&[])?;
+    let tree = trail.tree().ok();
     let successor = trail.ended()?.flatten();
     Ok(KnownTrail {
         size: tree.as_ref().map(|tree| tree.size()),

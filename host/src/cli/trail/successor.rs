@@ -17,7 +17,7 @@ use crate::outcome::continuation::Predecessor;
 use crate::policies;
 use crate::policy::{Allocation, Engine};
 use crate::recorder::continuation;
-use crate::trail::{InitOptions, Placement, Trail};
+use crate::trail::{InitOptions, KnownTrail, Placement, Trail};
 
 /// How the successor is made, if not like the trail before.
 #[derive(clap::Args, Clone, Debug)]
@@ -212,9 +212,9 @@ fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// Notes in a trail where its successor is. What is only remembered is no reason to fail.
-pub fn remember(trail: &Trail, known: crate::trail::KnownTrail) {
-    if let Err(error) = trail.note_known_trail(known) {
+/// Notes in a trail where others are. The list is a cache, so a failure is only logged.
+pub fn remember(trail: &Trail, known: Vec<KnownTrail>) {
+    if let Err(error) = trail.note_known_trails(known) {
         tracing::debug!(%error, "the list of known trails could not be written");
     }
 }

@@ -81,7 +81,7 @@ impl TrailInner {
     pub(crate) fn ended(&self, successor: Option<&str>) -> TrailError {
         let known = self.state.read_known().unwrap_or_default();
         let mut known = known.into_iter();
-        let known = known.find(|known| known.origin.rsplit('/').next() == successor);
+        let known = known.find(|known| Some(known.id()) == successor);
         TrailError::Ended {
             successor: successor.map(Into::into),
             place: known.and_then(|known| known.place).map(Into::into),

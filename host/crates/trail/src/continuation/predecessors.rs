@@ -3,7 +3,6 @@
 //! Each is read at the commit that the first entry of its successor names, so that what its ref does later has no
 //! influence. A trail before is opened on first use, once for each open trail, and never written.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -11,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use gix::ObjectId;
 use gix::objs::Kind;
 
+use super::known::{KnownTrail, directory, id_of, places_of};
 use crate::error::TrailError;
 use crate::objects::tree::Node;
 use crate::place::git_config::GitEnvironment;
@@ -182,28 +182,26 @@ impl EndedTrail {
 
 /// The uuid in an origin; `None` if the trail has none.
 fn uuid_of(origin: &str) -> Option<&str> {
-    let name = origin.rsplit('/').next()?;
-    (!name.starts_with("commit-")).then_some(name)
+    let id = id_of(origin);
+    (!id.starts_with("commit-")).then_some(id)
 }
 
-/// The places where a trail may be: those that are known, and then the repositories beside these.
+/// The places where a trail may be, as far as these trails know.
 fn places(origin: &str, near: &[&TrailInner]) -> Vec<PathBuf> {
     let known = near.iter().flat_map(|shared| {
-        let state = StateDir::new(home(shared));
-        let known = state.read_known().unwrap_or_default();
-        known.into_iter().filter(|trail| trail.origin == origin)
+        let state = StateDir::new(search_root(shared));
+        state.read_known().unwrap_or_default()
     });
-    let mut places: Vec<PathBuf> = known.filter_map(|trail| trail.place).collect();
-    for shared in near {
-        places.extend(super::known::beside(home(shared)));
-    }
-    let mut seen = HashSet::new();
-    places.retain(|place| seen.insert(place.clone()));
-    places
+    let known: Vec<KnownTrail> = known.collect();
+    let near: Vec<&Path> = near
+        .iter()
+        .map(|shared| directory(search_root(shared)))
+        .collect();
+    places_of(origin, &known, &near)
 }
 
-/// The git directory whose neighbours are looked at: a temporary repository has none.
-fn home(shared: &TrailInner) -> &Path {
+/// The git directory beside which repositories are searched: a temporary repository has no neighbours.
+fn search_root(shared: &TrailInner) -> &Path {
     let lender = shared.lender.as_deref();
     lender.unwrap_or(&shared.repository.common_dir)
 }
