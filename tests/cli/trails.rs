@@ -69,7 +69,7 @@ fn the_same_command_again_changes_nothing() {
         (
             &["-C", "one", "trail", "end", "--successor", "three"][..],
             1,
-            "has already ended",
+            "has ended already",
         ),
         (
             &["-C", "two", "trail", "begin", "--after", "two"],

@@ -186,7 +186,7 @@ fn uuid_of(origin: &str) -> Option<&str> {
     (!id.starts_with("commit-")).then_some(id)
 }
 
-/// The places where a trail may be, as far as these trails know.
+/// The places where a trail may be: those that these trails know, and the repositories beside them.
 fn places(origin: &str, near: &[&TrailInner]) -> Vec<PathBuf> {
     let known = near.iter().flat_map(|shared| {
         let state = StateDir::new(search_root(shared));
