@@ -234,7 +234,7 @@ fn show_prove_log_and_report_cross_the_border() {
         "{:?}",
         doctor("two")
     );
-    // The trail before is away.
+    // The predecessor is away.
     fs::create_dir_all(machine.path("vault/deep")).unwrap();
     fs::rename(machine.path("one"), machine.path("vault/deep/one")).unwrap();
     let ran = machine.run(&["-C", "two", "show", "a"]);
@@ -280,6 +280,40 @@ fn the_end_names_another_trail_by_its_uuid() {
         assert!(ran.err.contains("cannot continue this trail"), "{ran:?}");
     }
     machine.records("one", "b");
+}
+
+#[test]
+fn a_predecessor_among_many_other_directories_is_found() {
+    let machine = two_years(&[]);
+    for number in 0..1100 {
+        fs::create_dir(machine.path(&format!("other-{number}"))).unwrap();
+    }
+    fs::remove_file(machine.path("two/.git/chiffon-audit/trails.toml")).unwrap();
+    let found = |(name, found, _): (String, bool, Option<u64>)| (name, found);
+    let listed: Vec<_> = machine.listed("two").into_iter().map(found).collect();
+    assert_eq!(listed, [("one".to_owned(), true), ("two".to_owned(), true)]);
+    machine.records("two", "c");
+}
+
+#[test]
+fn the_list_has_no_trail_of_an_empty_repository() {
+    let machine = Machine::new();
+    fs::create_dir(machine.path("empty")).unwrap();
+    support::git(&machine.path("empty"), &["init", "--quiet"]);
+    assert!(machine.listed("empty").is_empty());
+    assert!(!machine.path("empty/.git/chiffon-audit").exists());
+}
+
+#[test]
+fn the_list_keeps_no_size_of_an_open_trail() {
+    let machine = two_years(&[]);
+    let list = machine.path("two/.git/chiffon-audit/trails.toml");
+    let rows = machine.listed("two");
+    assert_eq!(rows[1], ("two".to_owned(), true, Some(2)));
+    let kept = fs::read_to_string(&list).unwrap();
+    machine.records("two", "c");
+    machine.listed("two");
+    assert_eq!(fs::read_to_string(&list).unwrap(), kept);
 }
 
 #[test]

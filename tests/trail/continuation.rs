@@ -332,7 +332,7 @@ fn a_damaged_list_of_trails_is_no_reason_to_stop() {
 #[test]
 fn a_trail_that_was_not_asked_for_is_asked_again() {
     let years = Years::with(2);
-    // A caller without a recorder, which has not asked the trail before.
+    // A caller without a recorder, which has not asked the predecessor.
     let refused = record_at(&years.path(1), "a", 0);
     assert!(matches!(refused, Err(TrailError::Changed)), "{refused:?}");
 }
@@ -355,7 +355,7 @@ fn a_successor_that_waits_for_the_end_records_nothing() {
         early.contains("has not ended yet") && early.contains(&uuid),
         "{early}"
     );
-    // The trail before still records.
+    // The predecessor still records.
     years.commits(0, "x");
     years.end(0);
     years.gives(1, &completed("x"), AnswerKind::AlreadyRecorded, None);

@@ -195,7 +195,7 @@ fn an_entry_after_the_end_is_broken() {
     let late = one.record(&flat("late"));
     one.record(&flat("later"));
     one.broken("continuation", Some(&late), "an entry after the end");
-    broken(&[&one, &two], "links", "entries of the trail before is `3`");
+    broken(&[&one, &two], "links", "entries of the predecessor is `3`");
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_duplicate_end_or_beginning_is_broken() {
     let again = record_at(&mut two, &sharded("chiffon-audit.begin"), metadata);
     two.broken("once", Some(&again), "chiffon-audit.begin");
     // Whichever is named first, the first one counts.
-    broken(&[&one, &two], "links", "entries of the trail before is `3`");
+    broken(&[&one, &two], "links", "entries of the predecessor is `3`");
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn a_forged_link_is_named() {
         let two = after(TWO, &said);
         broken(&[&one, &two], "links", words);
     }
-    // The trail before has not ended at all.
+    // The predecessor has not ended at all.
     let mut open = genesis(ONE);
     open.record(&flat("a1"));
     let two = after(TWO, &said_of(&open, ONE));

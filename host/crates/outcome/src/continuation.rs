@@ -41,7 +41,7 @@ pub struct EndOfTrail {
 /// The first entry of a trail that continues another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Predecessor {
-    /// The origin of the trail before, as checkpoints name it: `chiffon-audit/` and its uuid.
+    /// The origin of the predecessor, as checkpoints name it: `chiffon-audit/` and its uuid.
     pub origin: String,
     /// The number of its entries, with its end.
     pub size: u64,
@@ -62,7 +62,7 @@ struct Document<M> {
 }
 
 #[derive(Serialize)]
-struct OfEnd<'a> {
+struct EndMetadata<'a> {
     intent: &'static str,
     successor: &'a str,
 }
@@ -93,7 +93,7 @@ impl EndOfTrail {
     pub fn document(&self) -> Vec<u8> {
         document(
             END,
-            OfEnd {
+            EndMetadata {
                 intent: "end of the trail",
                 successor: &self.successor,
             },
@@ -121,7 +121,7 @@ impl Predecessor {
         )
     }
 
-    /// Reads the trail before from the entry of the beginning; `None` if it is not one that a host writes.
+    /// Reads the predecessor from the entry of the beginning; `None` if it is not one that a host writes.
     pub fn parse(entry: &[u8]) -> Option<Predecessor> {
         let members: BeginMembers = metadata(entry)?;
         let predecessor = members.predecessor;

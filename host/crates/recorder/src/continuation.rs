@@ -48,12 +48,12 @@ pub enum ContinuationError {
         /// The name that was given.
         successor: String,
     },
-    /// The trail before has not ended yet.
+    /// The predecessor has not ended yet.
     #[error(
         "{origin} has not ended yet: `chiffon-audit trail end --successor {uuid}` in its repository ends it"
     )]
     NotEnded {
-        /// The origin of the trail before.
+        /// The origin of the predecessor.
         origin: String,
         /// The uuid of the trail that is to continue it.
         uuid: String,
@@ -69,7 +69,7 @@ pub enum ContinuationError {
         /// The origin of the trail that it continues.
         origin: String,
     },
-    /// The trail before is in no place that is known.
+    /// The predecessor is in no place that is known.
     #[error("no repository beside this one holds {origin}: name its directory")]
     NotFound {
         /// Its origin.
@@ -80,7 +80,7 @@ pub enum ContinuationError {
         "an entry follows the end of {origin}, so no trail can continue it: `verify` names its commit"
     )]
     NotLast {
-        /// The origin of the trail before.
+        /// The origin of the predecessor.
         origin: String,
     },
 }

@@ -1,4 +1,4 @@
-//! The answer to an outcome whose task has an entry in a trail before this one.
+//! The answer to an outcome whose task has an entry in a predecessor.
 
 use outcome::TaskOutcome;
 use trail::EarlierEntry;
@@ -6,7 +6,7 @@ use trail::EarlierEntry;
 use super::{Answer, AnswerKind, Recorder};
 
 impl Recorder {
-    /// Completes an answer that the policy gave from the entry of a trail before. That trail has ended, so the entry is
+    /// Completes an answer that the policy gave from the entry of a predecessor. That trail has ended, so the entry is
     /// durable and stays.
     pub(super) fn answer_from_earlier(
         &self,

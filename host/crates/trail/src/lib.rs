@@ -86,7 +86,7 @@ pub struct NewEntry<'a> {
     pub provenance: &'a Provenance,
     /// The entry's time.
     pub time: Timestamp,
-    /// Whether [`Trail::find_earlier`] has found that no trail before this one has the task.
+    /// Whether [`Trail::find_earlier`] has found that no predecessor has the task.
     pub predecessors_asked: bool,
 }
 

@@ -17,15 +17,14 @@ use crate::verify;
 
 /// Begin a trail that continues another one
 ///
-/// Makes a trail in the repository of -C, or the current directory, and records its first entry once the trail before
-/// has ended: `trail end --successor UUID` ends that one, and this command again completes the beginning. Until then,
-/// nothing is recorded here. In a trail that has begun, this notes where the trail before is: the command that a clone
-/// needs.
+/// Makes a trail in the repository of -C, or the current directory, and records its first entry once the predecessor
+/// has ended: `trail end --successor UUID` ends that one. Then run this command again. Until then, nothing is recorded
+/// here. In a trail that has begun, this notes where the predecessor is. A clone needs that.
 ///
-/// Exit codes: 0 it has begun; 1 could not, or the trail before has not ended yet; 2 usage.
+/// Exit codes: 0 it has begun; 1 could not, or the predecessor has not ended yet; 2 usage.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The trail before: its directory, or its origin if its repository is beside this one
+    /// The predecessor: its directory, or its origin if its repository is beside this one
     #[arg(long, value_name = "DIR|ORIGIN")]
     after: String,
     #[command(flatten)]
@@ -38,7 +37,7 @@ struct Begun<'a> {
     /// The uuid of this trail.
     trail: &'a str,
     directory: String,
-    /// The trail before.
+    /// The predecessor.
     after: &'a str,
     /// Where it is.
     place: String,
@@ -58,7 +57,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let completed = successor::complete(&before, &prepared, &settings, session);
     if completed.is_err() && prepared.is_new && before.ended()?.is_none() {
         session.output.note(format_args!(
-            "{} {}, which waits for the end of the trail before",
+            "{} {}, which waits for the end of the predecessor",
             paint(UNSURE, "made a trail:"),
             Line(&prepared.uuid)
         ));
@@ -97,7 +96,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Opens the trail before: in a directory, or the repository beside this one with that origin.
+/// Opens the predecessor: in a directory, or the repository beside this one with that origin.
 fn predecessor(args: &Args, session: &Session) -> Result<Trail> {
     // Relative names start at the current directory, as those of other flags.
     let directory = PathBuf::from(&args.after);

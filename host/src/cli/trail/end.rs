@@ -15,7 +15,7 @@ use crate::recorder::continuation::{self, ContinuationError};
 use crate::trail::{KnownTrail, Trail, TrailError};
 use crate::verify;
 
-/// End a trail: another one continues it
+/// End a trail and name its successor
 ///
 /// Makes the successor in DIR, records the end here, and then the beginning there. Nothing can be recorded here after
 /// that. If it is interrupted, the same command completes it. With a uuid in place of DIR, only the end is recorded:

@@ -1,4 +1,4 @@
-//! `trail list`: the trails before and after this one, and where they are.
+//! `trail list`: the predecessors and successors of this trail, and where they are.
 
 use std::io::Write as _;
 
@@ -16,9 +16,8 @@ use crate::trail::{KnownTrail, Trail, id_of, origin_with_id, places_of};
 
 /// List the trails that continue each other
 ///
-/// Begins with the oldest. What is known is in a file of the git directory, which only remembers: it is compared with
-/// the entries, and made again from them if it is missing or damaged. A trail that is not where it was is looked for
-/// beside this repository.
+/// Begins with the oldest. The git directory caches the list. It is checked against the entries, and rebuilt if missing
+/// or damaged. A trail that was moved is searched for beside this repository.
 #[derive(clap::Args, Debug)]
 pub struct Args {}
 
@@ -60,7 +59,7 @@ pub fn run(_: &Args, session: &mut Session) -> Result<Exit> {
     let (known, was_damaged) = trail.known_trails();
     if was_damaged {
         session.output.note(format_args!(
-            "note: the list of known trails was damaged, and is made again from the entries"
+            "note: the list of known trails was damaged, and is rebuilt from the entries"
         ));
     }
     let search = Search {
@@ -140,7 +139,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The trails before, the oldest first.
+    /// The predecessors, the oldest first.
     fn before(&self) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         let mut next = self.here.predecessor()?;
@@ -172,7 +171,7 @@ impl Search<'_> {
         Ok(rows)
     }
 
-    /// The trails after, in their order.
+    /// The successors, in their order.
     fn after(&self) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         let mut next = self.here.ended()?.flatten();

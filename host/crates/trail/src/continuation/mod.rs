@@ -44,7 +44,7 @@ pub(crate) fn own_entry(
     })
 }
 
-/// Reads the trail before from the tree of a trail that continues it; `None` if the trail continues none.
+/// Reads the predecessor from the tree of a trail that continues it; `None` if the trail continues none.
 ///
 /// # Errors
 ///
@@ -115,7 +115,7 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// [`TrailError::Ended`], [`TrailError::NotBegun`]; [`TrailError::Changed`] if the trails before were not asked for
+    /// [`TrailError::Ended`], [`TrailError::NotBegun`]; [`TrailError::Changed`] if the predecessors were not asked for
     /// the task; [`TrailError::Invalid`] for a beginning after other entries.
     pub(crate) fn check_borders(
         &self,

@@ -1,7 +1,7 @@
-//! Asks the trails before whether a task is recorded: a task is recorded once over all of them.
+//! Looks a task up in the predecessors of a trail: a task is recorded once across all of them.
 //!
 //! Each is read at the commit that the first entry of its successor names, so that what its ref does later has no
-//! influence. A trail before is opened on first use, once for each open trail, and never written.
+//! influence. A predecessor is opened on first use, once for each open trail, and never written.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,10 +21,10 @@ use crate::{OpenOptions, Trail, TrailInner};
 use outcome::TaskId;
 use outcome::continuation::{self, Predecessor};
 
-/// Beyond this many bytes, the trees of a trail before are dropped, and read again when needed.
+/// Beyond this many bytes, the trees of a predecessor are dropped, and read again when needed.
 const MAX_LOADED: usize = 64 << 20;
 
-/// What the trails before have for a task.
+/// What the predecessors have for a task.
 pub enum Earlier {
     /// This trail continues no other.
     NoPredecessor,
@@ -34,7 +34,7 @@ pub enum Earlier {
     Entry(EarlierEntry),
 }
 
-/// The entry of a task in a trail before.
+/// The entry of a task in a predecessor.
 pub struct EarlierEntry {
     /// The entry's bytes.
     pub entry: Arc<[u8]>,
@@ -61,7 +61,7 @@ impl EarlierEntry {
     }
 }
 
-/// A trail before, at its end.
+/// A predecessor, at its end.
 pub(crate) struct EndedTrail {
     trail: Trail,
     origin: String,
@@ -157,7 +157,7 @@ impl EndedTrail {
         }
     }
 
-    /// The trail before this one, opened on first use.
+    /// The predecessor, opened on first use.
     fn before(
         &self,
         near: &TrailInner,
@@ -206,7 +206,7 @@ fn search_root(shared: &TrailInner) -> &Path {
     lender.unwrap_or(&shared.repository.common_dir)
 }
 
-/// The trails before an open trail.
+/// The predecessors of an open trail.
 #[derive(Default)]
 pub(crate) struct Predecessors {
     opened: Mutex<Option<Arc<EndedTrail>>>,
@@ -227,12 +227,12 @@ impl Predecessors {
 }
 
 impl Trail {
-    /// Asks the trails before, one after the other, for a task's entry. An id of the host is in each of them and means
+    /// Looks up a task's entry in the predecessors, one after the other. An id of the host is in each of them and means
     /// nothing there.
     ///
     /// # Errors
     ///
-    /// [`TrailError::Predecessor`] if one of them cannot be asked; [`TrailError::CaseCollision`].
+    /// [`TrailError::Predecessor`] if one of them cannot be read; [`TrailError::CaseCollision`].
     pub fn find_earlier(&self, task_id: &TaskId) -> Result<Earlier, TrailError> {
         let shared = self.shared();
         if continuation::is_reserved(task_id.as_str()) {
@@ -255,7 +255,7 @@ impl Trail {
         Ok(Earlier::NoEntry)
     }
 
-    /// Checks that each of the trails before can be asked.
+    /// Checks that each of the predecessors is readable.
     ///
     /// # Errors
     ///
@@ -305,7 +305,7 @@ impl Trail {
 }
 
 impl EndedTrail {
-    /// The error for a trail before that cannot be read.
+    /// The error for a predecessor that cannot be read.
     fn unavailable(&self, error: TrailError) -> TrailError {
         match error {
             TrailError::CaseCollision(_) | TrailError::Predecessor { .. } => error,

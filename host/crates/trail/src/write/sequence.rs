@@ -34,7 +34,7 @@ pub(crate) struct Item {
     pub(crate) message: String,
     /// The time of the entry, in microseconds since the epoch.
     pub(crate) microseconds: i64,
-    /// Whether the trails before this one were asked for the task.
+    /// Whether the predecessors were asked for the task.
     pub(crate) predecessors_asked: bool,
     /// The directory of the entry in a sharded layout, if the caller's thread has found it.
     pub(crate) directory: Option<Arc<Node>>,
