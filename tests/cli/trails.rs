@@ -83,8 +83,8 @@ fn the_same_command_again_changes_nothing() {
         ),
         (
             &["-C", "three", "trail", "begin", "--after", "nowhere"],
-            1,
-            "nowhere",
+            2,
+            "neither a directory nor the origin of a trail",
         ),
     ] {
         let ran = machine.run(args);
