@@ -21,6 +21,7 @@ mod reload;
 mod reporters;
 mod reports;
 mod tags;
+mod tls;
 mod tokens;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
