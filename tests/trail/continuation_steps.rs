@@ -1,8 +1,5 @@
 //! The steps from one trail to the next: what other processes do between them, and what fails in them.
 
-use std::io;
-use std::sync::mpsc::channel;
-
 use chiffon_audit_cli::outcome::Cause;
 use chiffon_audit_cli::recorder::AnswerKind;
 use chiffon_audit_cli::recorder::continuation::{self, ContinuationError, record_end};
@@ -103,42 +100,4 @@ fn an_answer_from_a_trail_whose_ref_went_back_names_path_and_commit() {
     // The ref is at the first commit, which has no entry.
     assert_eq!(tasks(&years.open(0)), Vec::<String>::new());
     years.commits(2, "new");
-}
-
-#[test]
-fn an_entry_behind_an_end_that_fails_to_become_durable_is_recorded() {
-    let years = Years::with_one();
-    let disk = Watched::default();
-    let trail = open_watched(&years.path(0), &disk);
-    let (reached, arrives) = channel();
-    let (release, released) = channel::<()>();
-    let mut packs = 0;
-    disk.watch(move |operation, path| {
-        let in_packs = path.parent().is_some_and(|parent| parent.ends_with("pack"));
-        if operation != "link" && operation != "rename" || !in_packs {
-            return Ok(());
-        }
-        packs += 1;
-        match packs {
-            // The group of `b` waits, so that the end and `c` are sequenced meanwhile.
-            1 => {
-                reached.send(()).unwrap();
-                let _ = released.recv();
-                Ok(())
-            }
-            2.. if path.exists() => Ok(()),
-            _ => Err(io::Error::from_raw_os_error(5)),
-        }
-    });
-    let ticket = |id: &str| append(&trail, id, at(1_000_000)).unwrap();
-    let first = ticket("b");
-    arrives.recv().unwrap();
-    let (end, behind) = (ticket("chiffon-audit.end"), ticket("c"));
-    release.send(()).unwrap();
-    first.wait().unwrap();
-    let end = end.wait().unwrap_err();
-    assert!(end.may_pass(), "{end}");
-    disk.heal();
-    behind.wait().unwrap();
-    assert_eq!(tasks(&years.open(0)), ["a", "b", "c"]);
 }
