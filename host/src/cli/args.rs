@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use super::output::{HEADING, STRONG};
 use super::{
     checkpoint, commit, completions, ddl, demo, doctor, export, hook, ingest, init, log, man, map,
-    policy, prove, ready, reconcile, report, serve, show, submissions, sync, trail, verify,
+    policy, prove, ready, reconcile, replica, report, serve, show, submissions, sync, trail, verify,
     version, witness,
 };
 
@@ -85,6 +85,7 @@ pub enum Command {
     Witness(witness::Args),
     Reconcile(reconcile::Args),
     Trail(trail::Args),
+    Replica(replica::Args),
     Hook(hook::Args),
     Map(map::Args),
     Policy(policy::Args),
@@ -98,7 +99,7 @@ pub enum Command {
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init", "trail", "doctor"]),
     ("Record", &["commit", "ingest", "serve", "ready"]),
-    ("Copy", &["sync"]),
+    ("Copy", &["sync", "replica"]),
     ("Read", &["show", "log", "submissions", "report", "export"]),
     (
         "Prove",

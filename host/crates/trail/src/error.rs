@@ -164,8 +164,8 @@ pub enum TrailError {
         /// The commit in the log.
         log: String,
     },
-    /// The trail has ended: another one continues it.
-    #[error("the trail has ended: {}", continued_by(successor.as_deref(), place.as_deref()))]
+    /// The trail has ended, and has a successor.
+    #[error("the trail has ended: {}", successor_of(successor.as_deref(), place.as_deref()))]
     Ended {
         /// The uuid of its successor, if the end names one.
         successor: Option<Box<str>>,
@@ -177,18 +177,18 @@ pub enum TrailError {
         "the trail is to continue {predecessor}, and this is not recorded yet: `chiffon-audit trail begin` completes it"
     )]
     NotBegun {
-        /// The origin of the trail before.
+        /// The origin of the predecessor.
         predecessor: String,
     },
-    /// A trail that this one continues cannot be asked for a task.
+    /// A predecessor cannot be searched for a task.
     #[error(
-        "the trail that this one continues, {origin}, cannot be asked whether it has the task: {why}; \
-         `chiffon-audit trail begin --after DIR` says where it is"
+        "cannot look up the task in the predecessor {origin}: {why}; `chiffon-audit trail begin --after DIR` sets its \
+         location"
     )]
     Predecessor {
-        /// The origin of the trail before.
+        /// The origin of the predecessor.
         origin: String,
-        /// Why it cannot be asked.
+        /// Why it cannot be searched.
         why: String,
     },
     /// Several refs hold trails that have diverged, and nothing says which one is the repository's.
@@ -297,16 +297,14 @@ fn rolled_back(
 }
 
 /// The part of a message that names the successor.
-fn continued_by(successor: Option<&str>, place: Option<&Path>) -> String {
+fn successor_of(successor: Option<&str>, place: Option<&Path>) -> String {
     match (successor, place) {
         (Some(successor), Some(place)) => format!(
-            "{successor} in {} continues it, and records what is reported from now on",
+            "its successor is {successor} in {}: report there",
             place.display()
         ),
-        (Some(successor), None) => {
-            format!("{successor} continues it, and records what is reported from now on")
-        }
-        (None, _) => "its last entry does not say which trail continues it".into(),
+        (Some(successor), None) => format!("its successor is {successor}: report there"),
+        (None, _) => "its last entry does not name a successor".into(),
     }
 }
 

@@ -129,13 +129,22 @@ pub async fn take_part(
     .await
 }
 
-fn new_membership() -> Membership {
+/// The ref that holds the trail, among those of a log.
+pub fn trail_reference(head: &store::LogHead) -> Option<&str> {
+    let names = head.tips.keys().map(String::as_str);
+    names
+        .into_iter()
+        .find(|name| ![trail::POLICIES_REF, trail::CHECKPOINTS_REF].contains(name))
+}
+
+/// A new name for a repository.
+pub fn new_membership() -> Membership {
     Membership {
         id: Uuid::new_v4().to_string(),
     }
 }
 
-/// How many records a host lacks, and for how many of them the store has hosts.
+/// How many records a host lacks.
 pub fn lag(head: i64, replica: &Replica) -> i64 {
     head.saturating_sub(replica.report.applied).max(0)
 }

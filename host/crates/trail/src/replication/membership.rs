@@ -1,12 +1,13 @@
 //! The note in a repository that it is one of several: without the log nothing may be recorded there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Trail;
+use crate::setup::init::create_repository;
+use crate::{OpenOptions, Placement, Trail};
 use crate::error::TrailError;
-use crate::place::state::StateDir;
+use crate::place::state::{Identity, StateDir};
 use crate::write::lock::WriterLock;
 
 /// How a repository is named among those that hold the same trail.
@@ -61,6 +62,42 @@ impl Trail {
         };
         lock.release();
         joined
+    }
+
+    /// Makes a bare repository without a trail, and notes that it is one of several: the log has the trail. A repository that was made
+    /// this way before is opened.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Io`], and those of opening.
+    pub fn make_replica(
+        dir: &Path,
+        reference: &str,
+        membership: Membership,
+        options: OpenOptions,
+    ) -> Result<Trail, TrailError> {
+        let state = StateDir::new(dir);
+        if !dir.join("HEAD").exists() {
+            create_repository(dir, true, Some(reference))?;
+        }
+        let disk = options.disk.clone();
+        state.create_root(disk.as_ref())?;
+        let lock = WriterLock::acquire(&state, options.lock_wait)?;
+        let identity = Identity {
+            reference: reference.to_owned(),
+            placement: Placement::Ref,
+            layout: None,
+        };
+        let noted = state.create_contents(disk.as_ref()).and_then(|_| {
+            state.write_identity(disk.as_ref(), &identity)?;
+            match state.read_membership()? {
+                Some(_) => Ok(()),
+                None => state.replace_toml(disk.as_ref(), &state.membership_path(), &membership),
+            }
+        });
+        lock.release();
+        noted?;
+        Trail::open(dir, options)
     }
 
     /// Removes the note. From then on the repository's trail moves alone.

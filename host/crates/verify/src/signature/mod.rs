@@ -152,7 +152,7 @@ impl FileSigners {
     ///
     /// Why the signature does not count.
     pub fn check(&self, contents: &[u8], signature: &[u8], seconds: i64) -> Result<String, String> {
-        let what = What {
+        let what = SignedSubject {
             it: "the file",
             moment: "the time now is",
             edited: "the file changed",
@@ -187,7 +187,7 @@ pub(crate) fn judge<'a>(
     if !signed.signature.starts_with(sshsig::BEGIN) {
         return Judgement::Broken("its signature has an unknown format".to_owned());
     }
-    let what = What {
+    let what = SignedSubject {
         it: "it",
         moment: "the commit is of",
         edited: "the commit edited",
@@ -202,7 +202,7 @@ pub(crate) fn judge<'a>(
 }
 
 /// The words for what is signed, in a reason why a signature does not count.
-struct What {
+struct SignedSubject {
     it: &'static str,
     /// What the time of the check is.
     moment: &'static str,
@@ -215,9 +215,9 @@ fn judge_ssh<'a>(
     payload: &[u8],
     armoured: &[u8],
     seconds: i64,
-    what: &What,
+    what: &SignedSubject,
 ) -> Judgement<'a> {
-    let What { it, moment, edited } = what;
+    let SignedSubject { it, moment, edited } = what;
     let signature = match sshsig::parse(armoured) {
         Ok(signature) => signature,
         Err(why) => return Judgement::Broken(format!("its SSH signature is malformed: {why}")),
