@@ -8,8 +8,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use super::output::{HEADING, STRONG};
 use super::{
     checkpoint, commit, completions, ddl, demo, doctor, export, hook, ingest, init, log, man, map,
-    policy, prove, ready, reconcile, replica, report, serve, show, submissions, sync, trail, verify,
-    version, witness,
+    policy, prove, ready, reconcile, replica, report, serve, show, submissions, sync, trail,
+    verify, version, witness,
 };
 
 /// Every task outcome becomes exactly one durable git commit

@@ -15,6 +15,7 @@ use super::output::{Output, SlowCompileNotice, warn};
 use super::policy::{Source, check_declared, check_signed};
 use super::settings_file::{SettingsFile, joined_settings, settings_file};
 use super::signing;
+use super::store::{options_of, place};
 use super::text::Line;
 use crate::cli::Result;
 use crate::clock::{Clock, SystemClock};
@@ -24,6 +25,8 @@ use crate::outcome::{self, Statuses};
 use crate::policies::{self, PolicyWithSettings};
 use crate::policy::{self, Allocation, Compiler, Engine, LoadError, Policy, PolicySettings};
 use crate::recorder::{self, Recorder};
+use crate::replication::StoreLog;
+use crate::store;
 use crate::trail::{self, Layout, Trail, TrailError};
 
 /// One run of the program.
@@ -165,7 +168,9 @@ impl Session {
 
     /// Opens the trail of the repository.
     pub fn trail(&self, settings: &Settings) -> Result<Trail, TrailError> {
-        Trail::open(&self.directory, self.open_options(settings))
+        let trail = Trail::open(&self.directory, self.open_options(settings))?;
+        attach_log(&trail, settings)?;
+        Ok(trail)
     }
 
     /// Fails if the trail of the repository at `path` is missing. Code that only reads commits would otherwise take
@@ -255,6 +260,7 @@ impl Session {
     /// Opens the trail and the policy, joined in a recorder.
     pub fn recorder(&self, settings: &Settings, allocation: Allocation) -> Result<Recorder> {
         let trail = Trail::open(&self.directory, self.record_options(settings)?)?;
+        attach_log(&trail, settings)?;
         let (policy, options) = self.deciding(&trail, settings, allocation)?;
         Ok(Recorder::new(trail, policy, options))
     }
@@ -289,6 +295,23 @@ impl Session {
         };
         Ok((policy, options))
     }
+}
+
+/// Lets what is recorded in a repository of a replicated trail go through the store's log. The store is opened when something is recorded.
+pub fn attach_log(trail: &Trail, settings: &Settings) -> Result<(), TrailError> {
+    if trail.membership()?.is_none() {
+        return Ok(());
+    }
+    // Without a store, recording fails and says so; reading works.
+    let Some(url) = &settings.store else {
+        return Ok(());
+    };
+    let url = place(url, settings).map_err(|error| TrailError::Invalid(error.to_string()))?;
+    let options = store::Options {
+        create: false,
+        ..options_of(settings)
+    };
+    trail.attach_log(Arc::new(StoreLog::lazy(url, options)))
 }
 
 /// The note that is printed when a new trail begins on a separate ref.

@@ -40,10 +40,8 @@ pub use bond::Bond;
 pub use entry::{Entry, NotAnEntry};
 pub use error::StoreError;
 pub use lease::{Lease, LeaseAnswer};
-pub use log::{
-    AppendAnswer, LogHead, LogRecord, Replica, ReplicaReport, ReplicatedLog,
-};
 pub use listing::{StateCount, StateName, SubmissionPage, SubmissionQuery, TOGETHER};
+pub use log::{AppendAnswer, LogHead, LogRecord, Replica, ReplicaReport, ReplicatedLog};
 pub use query::{Cursor, DEFAULT_LIMIT, Filter, MAX_LIMIT, Page, PageRequest};
 pub use submission::{
     Accepted, Backlog, Fingerprint, Kind, Queued, RefusedDocument, Sequence, Settlement,

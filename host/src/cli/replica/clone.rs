@@ -71,10 +71,18 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             .is_ok_and(|trail| matches!(trail.membership(), Ok(Some(_))));
         if !is_ours {
             let directory = directory.display();
-            return Err(UsageError(format!("{directory} is not empty, and not a clone of a log")).into());
+            return Err(UsageError(format!(
+                "{directory} is not empty, and not a clone of a log"
+            ))
+            .into());
         }
     }
-    let trail = Trail::make_replica(directory, reference, replication::new_membership(), open_options)?;
+    let trail = Trail::make_replica(
+        directory,
+        reference,
+        replication::new_membership(),
+        open_options,
+    )?;
     trail.attach_log(Arc::new(StoreLog::of(store, runtime.handle().clone())))?;
     trail.catch_up()?;
     let membership = trail

@@ -23,7 +23,9 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let (settings, url, options) = args.store.resolve(session)?;
     let trail = session.trail(&settings)?;
     let Some(membership) = trail.membership()? else {
-        return Err(Failure::new("this repository does not take part in a replicated trail"));
+        return Err(Failure::new(
+            "this repository does not take part in a replicated trail",
+        ));
     };
     // Otherwise entries could be in the log that no repository has.
     trail.catch_up()?;
@@ -31,7 +33,9 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         let store = open(&url, &options).await?;
         let log = replication::log_of(&*store)?;
         let replicas = log.replicas().await?;
-        let own = replicas.iter().find(|replica| replica.report.id == membership.id);
+        let own = replicas
+            .iter()
+            .find(|replica| replica.report.id == membership.id);
         if own.is_some_and(|own| own.silent < ABSENT / 5) {
             return Err(Failure::new(
                 "the service of this repository is running: stop it, and wait a moment",

@@ -59,7 +59,9 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         let store = open(&url, &options).await?;
         let log = replication::log_of(&*store)?;
         if args.share {
-            let values = own.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+            let values = own
+                .iter()
+                .map(|(name, value)| (name.clone(), Some(value.clone())));
             log.share_settings(values.collect()).await?;
         }
         let head = log.log_head().await?;
@@ -119,17 +121,23 @@ pub fn fingerprints(
     let named = [
         (
             "secret_file",
-            secret.map_or_else(|| "none".to_owned(), |secret| {
-                // No easier to guess than from the HMAC of an outcome, which is in the trail.
-                sha256(&[b"chiffon-audit replica\0", &secret[..]].concat())
-            }),
+            secret.map_or_else(
+                || "none".to_owned(),
+                |secret| {
+                    // No easier to guess than from the HMAC of an outcome, which is in the trail.
+                    sha256(&[b"chiffon-audit replica\0", &secret[..]].concat())
+                },
+            ),
         ),
         ("signing", signer.unwrap_or_else(|| "none".into())),
         ("signing.extent", text(&settings.signing.extent)),
         ("outcome", text(&(limits.max_bytes, limits.max_depth))),
         ("statuses", text(&settings.statuses)),
         ("status_map", text(&settings.intake.status_map)),
-        ("outcome.delivery_members", text(&settings.intake.delivery_members)),
+        (
+            "outcome.delivery_members",
+            text(&settings.intake.delivery_members),
+        ),
         ("author", sha256(trail.author().as_bytes())),
         ("layout", text(&trail.chosen_layout())),
     ];

@@ -83,19 +83,30 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             warnings: &warnings,
         })?;
     } else {
-        writeln!(output, "{store}: {}", counted(head.seq.unsigned_abs(), "record", "records"))?;
+        writeln!(
+            output,
+            "{store}: {}",
+            counted(head.seq.unsigned_abs(), "record", "records")
+        )?;
         for replica in &replicas {
             let (color, state) = match state(&head, replica) {
                 "current" => (GOOD, "current".to_owned()),
                 "behind" => {
-                    let records = counted(lag(head.seq, replica).unsigned_abs(), "record", "records");
+                    let records =
+                        counted(lag(head.seq, replica).unsigned_abs(), "record", "records");
                     (UNSURE, format!("behind by {records}"))
                 }
                 "absent" => (BAD, format!("absent for {} s", replica.silent.as_secs())),
                 _ => (BAD, "cannot take part".to_owned()),
             };
             let (host, repository) = (&replica.report.host, &replica.report.repository);
-            writeln!(output, "  {}  {}  {}", Line(host), Line(repository), paint(color, &state))?;
+            writeln!(
+                output,
+                "  {}  {}  {}",
+                Line(host),
+                Line(repository),
+                paint(color, &state)
+            )?;
             if let Some(problem) = &replica.report.problem {
                 writeln!(output, "    {}", Line(problem))?;
             }
@@ -104,7 +115,9 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             output.note(format_args!("warning: {warning}"));
         }
     }
-    let all = replicas.iter().all(|replica| state(&head, replica) == "current");
+    let all = replicas
+        .iter()
+        .all(|replica| state(&head, replica) == "current");
     Ok(match all {
         true => Exit::Done,
         false => Exit::CouldNot,
@@ -118,9 +131,12 @@ fn json<'a>(head: &LogHead, replica: &'a Replica) -> ReplicaJson<'a> {
         repository: &replica.report.repository,
         applied: replica.report.applied,
         lag: lag(head.seq, replica),
-        seen_at: replica.seen_at.to_string(),
+        seen_at: replica.seen_at.to_rfc3339(),
         silent: replica.silent.as_secs_f64(),
-        #[expect(clippy::cast_precision_loss, reason = "a difference of clocks is small")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a difference of clocks is small"
+        )]
         clock_ahead: replica.clock_ahead as f64 / 1e6,
         state: state(head, replica),
         problem: replica.report.problem.as_deref(),

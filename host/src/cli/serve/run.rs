@@ -138,6 +138,9 @@ impl ServiceRun {
             Ok(Err(error)) if error.is_unfit() => return Err(error.into()),
             Ok(Err(_)) | Err(_) => return Ok(None),
         };
+        if let Some(replicated) = &parts.replicated {
+            replicated.join(&store, &parts.open_trail).await?;
+        }
         belongs(self.rebind.as_ref(), parts, &*store).await?;
         Ok(Some(store))
     }
@@ -162,6 +165,17 @@ impl ServiceRun {
             tracing::warn!(store = store.info().url, "{warning}");
         }
         let url = store.info().url.clone();
+        let mut parts = parts;
+        if let Some(replicated) = parts.replicated.clone() {
+            match replicated.join(&store, &parts.open_trail).await {
+                Ok(replication) => parts.options.replication = Some(replication),
+                Err(error) => {
+                    close.send_replace(true);
+                    let _ = tokio::time::timeout(MARGIN, answering).await;
+                    return Err(error);
+                }
+            }
+        }
         if let Err(error) = belongs(rebind.as_ref(), &parts, &*store).await {
             close.send_replace(true);
             let _ = tokio::time::timeout(MARGIN, answering).await;

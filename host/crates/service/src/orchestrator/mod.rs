@@ -61,9 +61,9 @@ pub use status::{Place, PolicyStatus, Status};
 pub use swap::{LoadPolicy, RequestedPolicy, SwapError};
 pub use work_result::{ForeignNames, WorkResult};
 
+use crate::replication::{Replication, StoreLog};
 use outcome::Cause;
 use outcome::clock::Timestamp;
-use crate::replication::{Replication, StoreLog};
 use recorder;
 use recorder::policies::PolicyWithSettings;
 use store::{Lease, Store};

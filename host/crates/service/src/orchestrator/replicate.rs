@@ -182,7 +182,9 @@ impl Inner {
                 wanted = Some(head.seq);
             }
             if let (Some(wanted), Ok(replicas)) = (wanted, log.replicas().await) {
-                let have = |replica: &&Replica| replica.report.applied >= wanted && replica.silent < ABSENT;
+                let have = |replica: &&Replica| {
+                    replica.report.applied >= wanted && replica.silent < ABSENT
+                };
                 if replicas.iter().filter(have).count() >= replication.copies {
                     return true;
                 }

@@ -90,7 +90,10 @@ pub async fn take_in(
         let url = store.info().url.clone();
         return Err(ReplicationError::Begun { url });
     }
-    let (trail, joining) = (trail.clone(), StoreLog::of(store.clone(), Handle::current()));
+    let (trail, joining) = (
+        trail.clone(),
+        StoreLog::of(store.clone(), Handle::current()),
+    );
     blocking(move || {
         trail.attach_log(Arc::new(joining))?;
         let membership = trail.join(new_membership())?;
@@ -120,7 +123,10 @@ pub async fn take_part(
         }
         return take_in(store, trail).await;
     }
-    let (trail, log) = (trail.clone(), StoreLog::of(store.clone(), Handle::current()));
+    let (trail, log) = (
+        trail.clone(),
+        StoreLog::of(store.clone(), Handle::current()),
+    );
     blocking(move || {
         trail.attach_log(Arc::new(log))?;
         trail.catch_up()?;

@@ -161,7 +161,10 @@ impl ReplicatedLog for PostgresStore {
         self.answer(async {
             let client = self.client().await?;
             let begun = client
-                .execute("INSERT INTO trail_head DEFAULT VALUES ON CONFLICT DO NOTHING", &[])
+                .execute(
+                    "INSERT INTO trail_head DEFAULT VALUES ON CONFLICT DO NOTHING",
+                    &[],
+                )
                 .await?;
             Ok(begun > 0)
         })
@@ -198,7 +201,10 @@ impl ReplicatedLog for PostgresStore {
         self.answer(async move {
             let client = self.client().await?;
             client
-                .execute("UPDATE trail_head SET fence = $1 WHERE fence < $1", &[&turn])
+                .execute(
+                    "UPDATE trail_head SET fence = $1 WHERE fence < $1",
+                    &[&turn],
+                )
                 .await?;
             Ok(())
         })

@@ -32,10 +32,10 @@ use super::bond::RequiredBond;
 use super::url::PostgresUrl;
 use super::{
     Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, FingerprintKeys, LatePlan, Lease,
-    LeaseAnswer, Options, Page, PageRequest, Plan, Queued, RefusedDocument, ReplicatedLog, Sequence, Settlement,
-    StateCount, Store, StoreConnections, StoreError, StoreFuture, StoreInfo, Submission,
-    SubmissionPage, SubmissionQuery, SubmissionState, Task, TurnedDownCounts, UnfinishedTasks,
-    columns,
+    LeaseAnswer, Options, Page, PageRequest, Plan, Queued, RefusedDocument, ReplicatedLog,
+    Sequence, Settlement, StateCount, Store, StoreConnections, StoreError, StoreFuture, StoreInfo,
+    Submission, SubmissionPage, SubmissionQuery, SubmissionState, Task, TurnedDownCounts,
+    UnfinishedTasks, columns,
 };
 use accept::AcceptQueue;
 use connections::{Connection, Connections};

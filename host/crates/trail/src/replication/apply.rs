@@ -31,7 +31,9 @@ impl TrailInner {
             seq: record.seq,
             why: why.to_owned(),
         };
-        let parse = |id: &str| ObjectId::from_hex(id.as_bytes()).map_err(|_| invalid("it names an id that is none"));
+        let parse = |id: &str| {
+            ObjectId::from_hex(id.as_bytes()).map_err(|_| invalid("it names an id that is none"))
+        };
         let parent = record.parent.as_deref().map(parse).transpose()?;
         let tip = parse(&record.tip)?;
         if Sha256::digest(&record.pack)[..] != record.sha256 {
@@ -75,7 +77,9 @@ impl TrailInner {
                 reference: record.reference.clone(),
             }),
             Err(
-                FlushError::Failed(error) | FlushError::Uncertain(error) | FlushError::Behind(error),
+                FlushError::Failed(error)
+                | FlushError::Uncertain(error)
+                | FlushError::Behind(error),
             ) => Err(error),
         }
     }
@@ -140,7 +144,10 @@ impl TrailInner {
             };
             commits += 1;
             if commits > record.commits {
-                return Err(invalid(format!("it has more than {} commits", record.commits)));
+                return Err(invalid(format!(
+                    "it has more than {} commits",
+                    record.commits
+                )));
             }
             let read = |error: TrailError| invalid(format!("commit {id}: {error}"));
             let commit = repository.commit(&id).map_err(read)?;
@@ -163,14 +170,19 @@ impl TrailInner {
                     (Some((path, blob)), Some((expected, id)))
                         if path == expected && blob == id && repository.has(Kind::Blob, &blob) => {}
                     _ => {
-                        return Err(invalid(format!("commit {id} does not add the entry of {task} and nothing else")));
+                        return Err(invalid(format!(
+                            "commit {id} does not add the entry of {task} and nothing else"
+                        )));
                     }
                 }
             }
             next = before;
         }
         if commits != record.commits {
-            return Err(invalid(format!("it has {commits} commits and names {}", record.commits)));
+            return Err(invalid(format!(
+                "it has {commits} commits and names {}",
+                record.commits
+            )));
         }
         Ok(())
     }

@@ -74,7 +74,11 @@ impl TrailInner {
     }
 
     /// Applies a record, unless its commits are here. Returns whether the ref has moved.
-    fn take_in(&self, record: &LogRecord, acknowledged: Option<ObjectId>) -> Result<bool, TrailError> {
+    fn take_in(
+        &self,
+        record: &LogRecord,
+        acknowledged: Option<ObjectId>,
+    ) -> Result<bool, TrailError> {
         let here = self.repository.read_ref(&record.reference)?;
         let name = here.map(|here| here.to_string());
         if name == record.parent {

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::setup::init::create_repository;
-use crate::{OpenOptions, Placement, Trail};
 use crate::error::TrailError;
 use crate::place::state::{Identity, StateDir};
+use crate::setup::init::create_repository;
 use crate::write::lock::WriterLock;
+use crate::{OpenOptions, Placement, Trail};
 
 /// How a repository is named among those that hold the same trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

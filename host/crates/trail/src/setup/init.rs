@@ -166,7 +166,11 @@ fn is_repository(dir: &Path) -> bool {
 }
 
 /// Makes an empty repository with the files that `git init` makes, without its templates.
-pub(crate) fn create_repository(dir: &Path, bare: bool, reference: Option<&str>) -> Result<(), TrailError> {
+pub(crate) fn create_repository(
+    dir: &Path,
+    bare: bool,
+    reference: Option<&str>,
+) -> Result<(), TrailError> {
     let reference = reference.map_or_else(|| "refs/heads/main".to_owned(), full_reference);
     state::check_reference(&reference)?;
     // `HEAD` names the trail's ref only in a bare repository. Otherwise `--ref` leaves a person's branch checked out.
