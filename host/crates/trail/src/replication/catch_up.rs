@@ -13,7 +13,14 @@ use crate::setup::remote_trails::is_first_parent_ancestor;
 impl TrailInner {
     /// Brings the refs to the end of the log, if it may have changed. The caller holds the writer lock.
     pub(crate) fn catch_up_with_log(&self, acknowledged: Option<&Mark>) -> Result<(), TrailError> {
-        if !self.replication.stale.swap(false, Ordering::SeqCst) {
+        let Some(_) = self.replication.log() else {
+            return Ok(());
+        };
+        // A ref that is not where this program left it was moved by somebody else, or by a crash that kept the note from being written. Only
+        // the log tells.
+        let here = self.repository.read_ref(&self.identity.reference)?;
+        let is_known = here == acknowledged.map(|mark| mark.tip);
+        if !self.replication.stale.swap(false, Ordering::SeqCst) && is_known {
             return Ok(());
         }
         let caught_up = self.catch_up_once(acknowledged);
