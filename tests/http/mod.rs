@@ -18,6 +18,7 @@ mod operate;
 mod posted_policy;
 mod queries;
 mod reload;
+mod replicated;
 mod reporters;
 mod reports;
 mod tags;
@@ -143,7 +144,17 @@ impl Served {
 
     /// Starts the program with these variables too.
     fn start_in(dir: &Path, args: &[&str], environment: &[(&str, &Path)]) -> Served {
-        Served::start_with(dir, args, environment, Stdio::null())
+        Served::start_with(
+            dir,
+            args,
+            environment,
+            std::fs::File::options()
+                .create(true)
+                .append(true)
+                .open("/tmp/served.log")
+                .unwrap()
+                .into(),
+        )
     }
 
     /// Starts the program with its log on this stream.
@@ -178,7 +189,8 @@ impl Served {
             .read_line(&mut line)
             .unwrap();
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
-        let address = said["listening"].as_str().unwrap();
+        let address = said["listening"].as_str();
+        let address = address.unwrap_or_else(|| panic!("{said}"));
         let address = address.trim_start_matches("http://").to_owned();
         Served { child, address }
     }

@@ -56,6 +56,9 @@ pub struct Args {
     /// entries begins the log; see `replica`
     #[arg(long)]
     replicated: bool,
+    /// Acknowledge an entry as committed once this many hosts have it, this one included
+    #[arg(long, value_name = "N", requires = "replicated", value_parser = clap::value_parser!(u64).range(1..))]
+    copies: Option<u64>,
     /// Keep outcomes here until they are committed: sqlite:PATH or postgres://… [default: a SQLite file beside the
     /// trail]
     #[arg(long, value_name = "URL")]
@@ -118,6 +121,7 @@ impl Args {
             service: ServiceSettings {
                 admin_listen: self.admin_listen.clone(),
                 replicated: self.replicated.then_some(true),
+                copies: self.copies,
                 behind_proxy: self.behind_proxy.then_some(true),
                 ..ServiceSettings::default()
             },

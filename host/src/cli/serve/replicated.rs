@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cli::Result;
+use crate::cli::doctor::machine::is_remote;
 use crate::cli::exit::UsageError;
 use crate::cli::replica::settings::fingerprints;
 use crate::cli::session::Session;
@@ -47,6 +48,11 @@ pub fn replicated_part(
     if !matches!(store, StoreUrl::Postgres(_)) {
         return wrong(
             "--replicated needs a PostgreSQL store: --store postgres://USER@HOST/DATABASE",
+        );
+    }
+    if is_remote(trail.common_dir()) {
+        return wrong(
+            "the repository is on a network file system, whose locks are not shared: a replicated trail needs a local disk",
         );
     }
     Ok(Some(ReplicatedPart {

@@ -23,6 +23,7 @@ use crate::cli::failure::{Context as _, bail};
 use crate::cli::session::Session;
 use crate::http::{Gate, Service};
 use crate::orchestrator::Orchestrator;
+use crate::replication::StoreLog;
 use crate::store::{self, Store};
 
 /// On shutdown, the extra time to release files, threads and the lease, beyond what the operator allows.
@@ -141,7 +142,7 @@ impl ServiceRun {
         if let Some(replicated) = &parts.replicated {
             replicated.join(&store, &parts.open_trail).await?;
         }
-        belongs(self.rebind.as_ref(), parts, &*store).await?;
+        belongs(self.rebind.as_ref(), parts, &store).await?;
         Ok(Some(store))
     }
 
@@ -176,7 +177,7 @@ impl ServiceRun {
                 }
             }
         }
-        if let Err(error) = belongs(rebind.as_ref(), &parts, &*store).await {
+        if let Err(error) = belongs(rebind.as_ref(), &parts, &store).await {
             close.send_replace(true);
             let _ = tokio::time::timeout(MARGIN, answering).await;
             return Err(error);
@@ -257,9 +258,17 @@ impl ServiceRun {
 
 /// Refuses a store of another trail. A store whose trail cannot be read now is accepted, because the orchestrator
 /// checks again before it commits.
-async fn belongs(rebind: Option<&binding::Rebind>, parts: &Parts, store: &dyn Store) -> Result<()> {
+async fn belongs(
+    rebind: Option<&binding::Rebind>,
+    parts: &Parts,
+    store: &Arc<dyn Store>,
+) -> Result<()> {
     let trail = (parts.open_trail)()?;
-    match binding::bind(store, &trail, rebind).await {
+    if parts.replicated.is_some() {
+        let log = StoreLog::of(store.clone(), tokio::runtime::Handle::current());
+        trail.attach_log(Arc::new(log))?;
+    }
+    match binding::bind(&**store, &trail, rebind).await {
         Ok(_) => Ok(()),
         Err(BindError::Store(error)) => Err(error.into()),
         Err(BindError::Trail(error)) => {

@@ -86,9 +86,6 @@ impl Inner {
             return Ok(());
         }
         let trail = self.current_policy.now().recorder.trail().clone();
-        if trail.is_replicated() {
-            self.catch_up().await?;
-        }
         let is_bound = binding::bind(&*self.store, &trail, None).await?;
         let known = if is_bound { BOUND } else { UNBOUND };
         self.binding_check.known.store(known, Ordering::Release);

@@ -343,12 +343,13 @@ pub(super) async fn look_for_others(inner: Arc<Inner>) {
             () = tokio::time::sleep(pause) => {}
             _ = stop.changed() => return,
         }
-        for sequence in inner.settlements.awaited(MOST) {
-            if let Ok(Some(found)) = inner.store.submission(sequence).await
+        for key in inner.settlements.awaited(MOST) {
+            if let Ok(Some(found)) = inner.store.submission(key.0).await
+                && found.task_id.as_str() == key.1
                 && !matches!(found.state, store::State::Pending { .. })
                 && inner.is_in_trail(&found.state).await
             {
-                inner.settlements.tell([(sequence, found.state)]);
+                inner.settlements.tell([(key, found.state)]);
             }
         }
     }

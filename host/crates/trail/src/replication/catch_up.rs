@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use gix::ObjectId;
 
 use super::{LogHead, LogRecord};
-use crate::TrailInner;
 use crate::error::TrailError;
 use crate::place::state::Mark;
 use crate::setup::remote_trails::is_first_parent_ancestor;
+use crate::{CHECKPOINTS_REF, POLICIES_REF, TrailInner};
 
 impl TrailInner {
     /// Brings the refs to the end of the log, if it may have changed. The caller holds the writer lock.
@@ -30,18 +30,26 @@ impl TrailInner {
         caught_up
     }
 
+    /// The log's end at the time of the call is reached on return.
     fn catch_up_once(&self, acknowledged: Option<&Mark>) -> Result<(), TrailError> {
         let Some(log) = self.replication.log() else {
             return Ok(());
         };
         let unavailable = |error: super::LogError| error.into_trail_error(&self.identity.reference);
-        let head = log.head().map_err(unavailable)?;
         let reference = &self.identity.reference;
         let mut acknowledged = acknowledged.map(|mark| mark.tip);
-        loop {
+        let goal = log.head().map_err(unavailable)?.seq;
+        let head = loop {
+            // Again after every read, which may have gone beyond the former end.
+            let head = log.head().map_err(unavailable)?;
             let applied = self.replication.applied.load(Ordering::SeqCst);
             if applied >= head.seq {
-                break;
+                break head;
+            }
+            // Others append all the time: the rest comes with the next refresh.
+            if applied >= goal {
+                self.replication.expect_news();
+                return Ok(());
             }
             // In most cases every ref is there already.
             if self.is_at(&head)? {
@@ -65,15 +73,24 @@ impl TrailInner {
                 }
                 self.replication.applied.store(record.seq, Ordering::SeqCst);
             }
-        }
+        };
+        // Greater only if the log has lost records: their places are given again.
+        self.replication.applied.store(head.seq, Ordering::SeqCst);
         self.give_back(&head, acknowledged)
     }
 
     /// Whether every ref is where the log has it.
     fn is_at(&self, head: &LogHead) -> Result<bool, TrailError> {
-        for (reference, tip) in &head.tips {
+        for reference in [
+            self.identity.reference.as_str(),
+            POLICIES_REF,
+            CHECKPOINTS_REF,
+        ] {
+            let Some(tip) = head.tips.get(reference) else {
+                continue;
+            };
             let here = self.repository.read_ref(reference)?;
-            if here.is_none_or(|here| here.to_string() != *tip) {
+            if !is_at_tip(here, tip) {
                 return Ok(false);
             }
         }
@@ -86,6 +103,18 @@ impl TrailInner {
         record: &LogRecord,
         acknowledged: Option<ObjectId>,
     ) -> Result<bool, TrailError> {
+        let known = [
+            self.identity.reference.as_str(),
+            POLICIES_REF,
+            CHECKPOINTS_REF,
+        ];
+        if !known.contains(&record.reference.as_str()) {
+            // It would be a path of this machine.
+            return Err(TrailError::InvalidRecord {
+                seq: record.seq,
+                why: "it moves a ref that is not the trail's".into(),
+            });
+        }
         let here = self.repository.read_ref(&record.reference)?;
         let name = here.map(|here| here.to_string());
         if name == record.parent {
@@ -130,9 +159,12 @@ impl TrailInner {
     /// Gives back to the log what it has lost: commits that were acknowledged here, if nothing else was appended since.
     fn give_back(&self, head: &LogHead, acknowledged: Option<ObjectId>) -> Result<(), TrailError> {
         let reference = &self.identity.reference;
-        for (name, tip) in &head.tips {
+        for name in [POLICIES_REF, CHECKPOINTS_REF, reference.as_str()] {
+            let Some(tip) = head.tips.get(name) else {
+                continue;
+            };
             let here = self.repository.read_ref(name)?;
-            if here.is_some_and(|here| here.to_string() == *tip) {
+            if is_at_tip(here, tip) {
                 continue;
             }
             let parse = ObjectId::from_hex(tip.as_bytes()).ok();
@@ -156,4 +188,9 @@ impl TrailInner {
         }
         Ok(())
     }
+}
+
+/// Whether a ref is at the commit with this id.
+fn is_at_tip(here: Option<ObjectId>, tip: &str) -> bool {
+    here.is_some() && here == ObjectId::from_hex(tip.as_bytes()).ok()
 }

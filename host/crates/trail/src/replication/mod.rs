@@ -110,6 +110,11 @@ impl Replication {
         self.log.get()
     }
 
+    /// The place up to which every record is in this repository.
+    pub(crate) fn applied(&self) -> i64 {
+        self.applied.load(Ordering::SeqCst)
+    }
+
     /// Makes the next refresh read the log.
     pub(crate) fn expect_news(&self) {
         self.stale.store(true, Ordering::SeqCst);
@@ -148,7 +153,7 @@ impl Trail {
 
     /// The place in the log up to which this repository has everything, durable.
     pub fn applied(&self) -> i64 {
-        self.shared().replication.applied.load(Ordering::SeqCst)
+        self.shared().replication.applied()
     }
 
     /// Applies what the log has and this repository lacks.

@@ -45,7 +45,12 @@ impl Writer<'_> {
             }
         }
         shared.check_log_attached()?;
-        shared.catch_up_with_log(acknowledged.as_ref())?;
+        let applied = shared.replication.applied();
+        let caught_up = shared.catch_up_with_log(acknowledged.as_ref());
+        if shared.replication.applied() != applied {
+            self.flushing.maintain();
+        }
+        caught_up?;
         let acknowledged = shared.state.read_mark(&shared.state.acknowledged_path());
         let tip = shared.repository.read_ref(&shared.identity.reference)?;
         // A replicated trail follows its log and nothing else.
