@@ -144,17 +144,7 @@ impl Served {
 
     /// Starts the program with these variables too.
     fn start_in(dir: &Path, args: &[&str], environment: &[(&str, &Path)]) -> Served {
-        Served::start_with(
-            dir,
-            args,
-            environment,
-            std::fs::File::options()
-                .create(true)
-                .append(true)
-                .open("/tmp/served.log")
-                .unwrap()
-                .into(),
-        )
+        Served::start_with(dir, args, environment, Stdio::null())
     }
 
     /// Starts the program with its log on this stream.

@@ -120,9 +120,9 @@ fn a_host_whose_acknowledged_entry_the_log_replaced_is_forked_and_stops() {
     let status = served.until("/api/v1/trail", |status| {
         status["trail"]["cause"] == "forked"
     });
-    assert_eq!(status["role"], "stand-by", "{status}");
+    assert_ne!(status["role"], "committing", "{status}");
     let answer = served.post(committed, &outcome("d", "completed"));
-    assert_eq!(answer.status, 202, "{answer:?}");
+    assert!([200, 202].contains(&answer.status), "{answer:?}");
     cluster.hosts[1]
         .served()
         .until("/api/v1/tasks/d", |task| task["state"] == "committed");

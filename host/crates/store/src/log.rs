@@ -97,6 +97,9 @@ pub trait ReplicatedLog: Send + Sync {
     /// log already is not appended again.
     fn append_to_log(&self, record: LogRecord, turn: Option<i64>) -> StoreFuture<'_, AppendAnswer>;
 
+    /// The place of the record with this tip.
+    fn find_in_log(&self, tip: &str) -> StoreFuture<'_, Option<i64>>;
+
     /// Records after this place, in order: at least one if there is one, and no more after `bytes` of packs.
     fn read_log(&self, after: i64, bytes: usize) -> StoreFuture<'_, Vec<LogRecord>>;
 

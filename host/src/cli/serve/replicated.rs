@@ -61,6 +61,20 @@ pub fn replicated_part(
     }))
 }
 
+/// Fails if the store has the log of a replicated trail: a host that ignores it would commit what the others never see.
+pub async fn check_has_no_log(store: &dyn Store) -> Result<()> {
+    let Some(log) = store.log() else {
+        return Ok(());
+    };
+    match log.log_head().await? {
+        None => Ok(()),
+        Some(_) => Err(UsageError(
+            "the store has the log of a replicated trail: start with --replicated in a repository that `replica clone` has made".into(),
+        )
+        .into()),
+    }
+}
+
 impl ReplicatedPart {
     /// Attaches the log and brings the repository to its end. A repository that cannot follow the log still serves: it accepts, and says why it does
     /// not commit.

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::Args;
 use super::log::Log;
 use super::parts::{Parts, grace};
+use super::replicated::check_has_no_log;
 use super::signals::Signals;
 use super::waiting;
 use super::watchdog::{self, Listening, Message};
@@ -139,8 +140,9 @@ impl ServiceRun {
             Ok(Err(error)) if error.is_unfit() => return Err(error.into()),
             Ok(Err(_)) | Err(_) => return Ok(None),
         };
-        if let Some(replicated) = &parts.replicated {
-            replicated.join(&store, &parts.open_trail).await?;
+        match &parts.replicated {
+            Some(replicated) => drop(replicated.join(&store, &parts.open_trail).await?),
+            None => check_has_no_log(&*store).await?,
         }
         belongs(self.rebind.as_ref(), parts, &store).await?;
         Ok(Some(store))

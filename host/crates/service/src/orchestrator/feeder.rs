@@ -239,8 +239,15 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
         inner.pulse.beat(Stage::Lease);
         let began = Instant::now();
         let asked = match inner.may_use_store().await {
-            Ok(()) => match inner.may_commit().await {
-                Ok(()) => inner.take_turn(term).await,
+            Ok(()) => match inner.may_not_commit().await {
+                Ok(None) => inner.take_turn(term).await,
+                Ok(Some(reason)) => {
+                    inner.stand_back(&reason).await;
+                    Ok(LeaseAnswer::HeldBy {
+                        owner: "another host".into(),
+                        expires_in: term,
+                    })
+                }
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),

@@ -176,6 +176,8 @@ struct Inner {
     replication: Option<Replication>,
     /// In what this host differs from the others of a replicated trail.
     difference: Mutex<Option<String>>,
+    /// Why this host cannot follow the log.
+    log_problem: Mutex<Option<String>>,
     /// Whether shutdown was orderly and complete.
     ended: AtomicBool,
 }
@@ -256,6 +258,7 @@ impl Orchestrator {
             given_up: watch::Sender::new(None),
             replication: options.replication,
             difference: Mutex::default(),
+            log_problem: Mutex::default(),
             ended: AtomicBool::new(false),
         });
         let failed = |error: std::io::Error| StartError::Process(error.to_string());

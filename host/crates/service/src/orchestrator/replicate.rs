@@ -2,7 +2,7 @@
 //!
 //! Every host does this, also while it stands by, so that a takeover waits only for the lease.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Inner;
@@ -72,14 +72,27 @@ impl Inner {
                 return None;
             }
         };
-        if head.seq <= self.current_policy.now().recorder.trail().applied() {
+        let trail = self.current_policy.now().recorder.trail().clone();
+        // A log that was set back has the same numbers for other records.
+        let is_current = head.seq == trail.applied()
+            && trail
+                .tip()
+                .is_ok_and(|tip| tip.as_ref() == head.tips.get(trail.reference()));
+        let caught_up = match is_current {
+            true => Ok(()),
+            false => self.catch_up().await,
+        };
+        let Err(error) = caught_up else {
+            self.note_problem(None);
+            return None;
+        };
+        let cause = error.cause();
+        if matches!(cause, Cause::Locked | Cause::Busy) {
             return None;
         }
-        let error = self.catch_up().await.err()?;
-        let cause = error.cause();
-        if self.lease().is_none() && !matches!(cause, Cause::Locked | Cause::Busy) {
-            self.trail_failed(cause, &error.to_string());
-        }
+        self.trail_failed(cause, &error.to_string());
+        // Another host may be able to continue.
+        self.note_problem(Some(error.to_string()));
         Some(error.to_string())
     }
 
@@ -95,17 +108,35 @@ impl Inner {
     }
 
     fn differs_in(&self) -> Option<String> {
-        self.difference
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
+        lock(&self.difference).clone()
     }
 
-    /// Whether this host may commit: it must decide and write as the others do.
-    pub(super) async fn may_commit(&self) -> Result<(), StoreError> {
+    /// Notes why this host cannot follow the log.
+    fn note_problem(&self, problem: Option<String>) {
+        *lock(&self.log_problem) = problem;
+    }
+
+    /// Gives the lease to another host, because this one may not commit.
+    pub(super) async fn stand_back(&self, reason: &str) {
+        let held = self.lease.send_replace(None);
+        if let Some(held) = held
+            && let Err(error) = self.store.release(&held.lease).await
+        {
+            tracing::debug!(%error, "the lease was not returned; it will expire");
+        }
+        if self.health.trail().is_none() {
+            self.trail_failed(Cause::Settings, reason);
+        }
+    }
+
+    /// Why this host may not commit, if so: it must be able to follow the log, and decide and write as the others do.
+    pub(super) async fn may_not_commit(&self) -> Result<Option<String>, StoreError> {
         let (Some(replication), Some(log)) = (self.replication.as_ref(), self.store.log()) else {
-            return Ok(());
+            return Ok(None);
         };
+        if let Some(problem) = lock(&self.log_problem).clone() {
+            return Ok(Some(problem));
+        }
         let mut own = replication.settings.clone();
         let in_force = self.current_policy.now();
         let policy = &in_force.policy_with_settings;
@@ -115,21 +146,18 @@ impl Inner {
         }
         let difference = share_or_compare(log, &own).await?;
         let text = difference.map(|difference| difference.to_string());
-        let mut last = self
-            .difference
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = lock(&self.difference);
         if *last != text {
             match &text {
                 Some(text) => tracing::error!("{text}"),
-                None => tracing::info!("this host shares all settings with the others"),
+                None => {
+                    tracing::info!("this host shares all settings with the others");
+                    self.trail_works();
+                }
             }
             last.clone_from(&text);
         }
-        match text {
-            Some(text) => Err(StoreError::Unavailable(text)),
-            None => Ok(()),
-        }
+        Ok(text)
     }
 
     /// After this host's policy was changed by its operator while it commits, the others must use that one, too.
@@ -183,7 +211,9 @@ impl Inner {
             }
             if let (Some(wanted), Ok(replicas)) = (wanted, log.replicas().await) {
                 let have = |replica: &&Replica| {
-                    replica.report.applied >= wanted && replica.silent < ABSENT
+                    replica.report.applied >= wanted
+                        && replica.report.problem.is_none()
+                        && replica.silent < ABSENT
                 };
                 if replicas.iter().filter(have).count() >= replication.copies {
                     return true;
@@ -202,6 +232,10 @@ impl Inner {
             tokio::time::sleep(COPIES).await;
         }
     }
+}
+
+fn lock(text: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
+    text.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl super::Orchestrator {

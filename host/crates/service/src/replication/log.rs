@@ -140,6 +140,10 @@ impl Log for StoreLog {
         })
     }
 
+    fn find(&self, tip: &str) -> Result<Option<i64>, LogError> {
+        self.ask(|log| log.find_in_log(tip))
+    }
+
     fn read(&self, after: i64) -> Result<Vec<LogRecord>, LogError> {
         let records = self.ask(|log| log.read_log(after, READ_BYTES))?;
         let record = |record: store::LogRecord| LogRecord {

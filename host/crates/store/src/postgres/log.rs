@@ -193,6 +193,17 @@ impl ReplicatedLog for PostgresStore {
         })
     }
 
+    fn find_in_log(&self, tip: &str) -> StoreFuture<'_, Option<i64>> {
+        let tip = tip.to_owned();
+        self.answer(async move {
+            let client = self.client().await?;
+            let found = client
+                .query_opt("SELECT seq FROM trail_log WHERE tip = $1", &[&tip])
+                .await?;
+            Ok(found.map(|row| row.get(0)))
+        })
+    }
+
     fn read_log(&self, after: i64, bytes: usize) -> StoreFuture<'_, Vec<LogRecord>> {
         self.answer(async move { read(&*self.client().await?, after, bytes).await })
     }

@@ -6,6 +6,7 @@
 use std::sync::atomic::AtomicBool;
 
 use gix::ObjectId;
+use gix::hash::Kind as HashKind;
 use gix::objs::Kind;
 use gix_pack::bundle::write::Options;
 use sha2::{Digest as _, Sha256};
@@ -14,7 +15,8 @@ use super::LogRecord;
 use crate::disk;
 use crate::error::{IoContext as _, TrailError};
 use crate::message;
-use crate::objects::pack::Pack;
+use crate::objects::object::digest;
+use crate::objects::pack::{Pack, header};
 use crate::place::state::Mark;
 use crate::read::history;
 use crate::read::tree_files::added_only;
@@ -25,23 +27,24 @@ use crate::{Placement, TrailInner};
 const MAX_OBJECT: usize = 64 << 20;
 
 impl TrailInner {
-    /// Applies a record whose parent is where the ref is. The caller holds the writer lock.
-    pub(crate) fn apply(&self, record: &LogRecord) -> Result<(), TrailError> {
-        let invalid = |why: &str| TrailError::InvalidRecord {
-            seq: record.seq,
-            why: why.to_owned(),
+    /// Applies records that follow each other on one ref, the first from where the ref is. The caller holds the writer lock.
+    ///
+    /// A run is applied as one: a repository that is made from a long log would otherwise sync the disk for every record.
+    pub(crate) fn apply(&self, records: &[LogRecord]) -> Result<(), TrailError> {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+            return Ok(());
         };
-        let parse = |id: &str| {
-            ObjectId::from_hex(id.as_bytes()).map_err(|_| invalid("it names an id that is none"))
-        };
-        let parent = record.parent.as_deref().map(parse).transpose()?;
-        let tip = parse(&record.tip)?;
-        if Sha256::digest(&record.pack)[..] != record.sha256 {
-            return Err(invalid("its checksum is wrong"));
+        for record in records {
+            if Sha256::digest(&record.pack)[..] != record.sha256 {
+                return Err(invalid(record, "its checksum is wrong".into()));
+            }
         }
-        let pack = self.index(record)?;
-        let is_trail = record.reference == self.identity.reference;
-        let check = || self.check_commits(record, parent, tip, is_trail);
+        let parent = first.parent.as_deref().map(|parent| id(first, parent));
+        let parent = parent.transpose()?;
+        let tip = id(last, &last.tip)?;
+        let pack = self.index(last, joined(self.repository.hash, records)?)?;
+        let is_trail = first.reference == self.identity.reference;
+        let check = || self.check_commits(records, parent, is_trail);
         let group = FlushGroup {
             pack,
             expected: parent,
@@ -58,7 +61,7 @@ impl TrailInner {
             before_ref: BeforeRef::Check(&check),
         };
         let flusher = Flusher {
-            reference: &record.reference,
+            reference: &first.reference,
             placement: Placement::Ref,
             ..Flusher::of(self)
         };
@@ -74,7 +77,7 @@ impl TrailInner {
             }
             Ok(()) => Ok(()),
             Err(FlushError::Moved) => Err(TrailError::Moved {
-                reference: record.reference.clone(),
+                reference: first.reference.clone(),
             }),
             Err(
                 FlushError::Failed(error)
@@ -85,11 +88,8 @@ impl TrailInner {
     }
 
     /// Computes the id of every object of the pack, and so its index.
-    fn index(&self, record: &LogRecord) -> Result<Pack, TrailError> {
-        let invalid = |why: String| TrailError::InvalidRecord {
-            seq: record.seq,
-            why: format!("its pack cannot be used: {why}"),
-        };
+    fn index(&self, record: &LogRecord, pack: Vec<u8>) -> Result<Pack, TrailError> {
+        let unusable = |why: String| invalid(record, format!("its pack cannot be used: {why}"));
         let dir = self.state.tmp_dir();
         let options = Options {
             thread_limit: Some(1),
@@ -97,7 +97,7 @@ impl TrailInner {
             ..Options::default()
         };
         let written = gix_pack::Bundle::write_to_directory(
-            &mut &record.pack[..],
+            &mut &pack[..],
             Some(&dir),
             &mut gix_utils::progress::Discard,
             &AtomicBool::new(false),
@@ -105,7 +105,7 @@ impl TrailInner {
             self.repository.hash,
             options,
         )
-        .map_err(|error| invalid(error.to_string()))?;
+        .map_err(|error| unusable(error.to_string()))?;
         let mut index = None;
         if let Some(path) = &written.index_path {
             index = Some(std::fs::read(path).doing("read", path)?);
@@ -118,47 +118,57 @@ impl TrailInner {
         }
         Ok(Pack {
             name: format!("pack-{}", written.index.data_hash),
-            pack: record.pack.clone(),
-            index: index.ok_or_else(|| invalid("it has no object".into()))?,
+            pack,
+            index: index.ok_or_else(|| unusable("it has no object".into()))?,
         })
     }
 
-    /// Checks the commits from the tip back to the parent. Their objects are in the repository, and no ref leads to them yet.
+    /// Checks the commits of these records, from the last tip back to the parent. Their objects are in the repository, and no ref leads to them yet.
     fn check_commits(
+        &self,
+        records: &[LogRecord],
+        parent: Option<ObjectId>,
+        is_trail: bool,
+    ) -> Result<(), TrailError> {
+        for (number, record) in records.iter().enumerate().rev() {
+            let end = match number {
+                0 => parent,
+                _ => Some(id(record, &records[number - 1].tip)?),
+            };
+            self.check_record(record, end, is_trail)?;
+        }
+        Ok(())
+    }
+
+    fn check_record(
         &self,
         record: &LogRecord,
         parent: Option<ObjectId>,
-        tip: ObjectId,
         is_trail: bool,
     ) -> Result<(), TrailError> {
-        let invalid = |why: String| TrailError::InvalidRecord {
-            seq: record.seq,
-            why,
-        };
         let repository = &self.repository;
-        let mut next = Some(tip);
+        let mut next = Some(id(record, &record.tip)?);
         let mut commits = 0;
         while next != parent {
             let Some(id) = next else {
-                return Err(invalid("its commits do not lead back to its parent".into()));
+                let why = "its commits do not lead back to its parent";
+                return Err(invalid(record, why.into()));
             };
             commits += 1;
             if commits > record.commits {
-                return Err(invalid(format!(
-                    "it has more than {} commits",
-                    record.commits
-                )));
+                let why = format!("it has more than {} commits", record.commits);
+                return Err(invalid(record, why));
             }
-            let read = |error: TrailError| invalid(format!("commit {id}: {error}"));
+            let read = |error: TrailError| invalid(record, format!("commit {id}: {error}"));
             let commit = repository.commit(&id).map_err(read)?;
             if commit.parents.len() > 1 {
-                return Err(invalid(format!("commit {id} is a merge")));
+                return Err(invalid(record, format!("commit {id} is a merge")));
             }
             let before = commit.parents.first().copied();
             let task = message::trailer(&commit.message, message::TASK);
             if is_trail && (before.is_some() || task.is_some()) {
                 let Some(task) = task else {
-                    return Err(invalid(format!("commit {id} names no task")));
+                    return Err(invalid(record, format!("commit {id} names no task")));
                 };
                 let before_tree = match before {
                     Some(before) => Some(repository.commit(&before).map_err(read)?.tree),
@@ -166,24 +176,64 @@ impl TrailInner {
                 };
                 let added = added_only(repository, before_tree, commit.tree).map_err(read)?;
                 let entry = history::entry_in_tree(repository, commit.tree, task).map_err(read)?;
-                match (added, entry) {
-                    (Some((path, blob)), Some((expected, id)))
-                        if path == expected && blob == id && repository.has(Kind::Blob, &blob) => {}
-                    _ => {
-                        return Err(invalid(format!(
-                            "commit {id} does not add the entry of {task} and nothing else"
-                        )));
-                    }
+                let is_right = added.is_some() && added == entry;
+                let has_blob = |(_, blob): &(String, ObjectId)| repository.has(Kind::Blob, blob);
+                if !is_right || !added.as_ref().is_some_and(has_blob) {
+                    let why =
+                        format!("commit {id} does not add the entry of {task} and nothing else");
+                    return Err(invalid(record, why));
                 }
             }
             next = before;
         }
         if commits != record.commits {
-            return Err(invalid(format!(
-                "it has {commits} commits and names {}",
-                record.commits
-            )));
+            let why = format!("it has {commits} commits and names {}", record.commits);
+            return Err(invalid(record, why));
         }
         Ok(())
     }
+}
+
+fn invalid(record: &LogRecord, why: String) -> TrailError {
+    TrailError::InvalidRecord {
+        seq: record.seq,
+        why,
+    }
+}
+
+fn id(record: &LogRecord, text: &str) -> Result<ObjectId, TrailError> {
+    ObjectId::from_hex(text.as_bytes())
+        .map_err(|_| invalid(record, "it names an id that is none".into()))
+}
+
+/// One pack with the objects of all records. Deltas name their base by the distance to it, which stays the same.
+fn joined(hash: HashKind, records: &[LogRecord]) -> Result<Vec<u8>, TrailError> {
+    if let [only] = records {
+        return Ok(only.pack.clone());
+    }
+    let mut count = 0u32;
+    let mut objects = Vec::new();
+    for record in records {
+        let unusable = || invalid(record, "its pack cannot be used: it is cut off".into());
+        let (head, rest) = record.pack.split_first_chunk::<12>().ok_or_else(unusable)?;
+        let (version, number) = head.split_at(8);
+        if version != b"PACK\0\0\0\x02" {
+            return Err(invalid(
+                record,
+                "its pack cannot be used: it is of another version".into(),
+            ));
+        }
+        let number = u32::from_be_bytes(number.try_into().unwrap_or_default());
+        let length = rest
+            .len()
+            .checked_sub(hash.len_in_bytes())
+            .ok_or_else(unusable)?;
+        count = count.checked_add(number).ok_or_else(unusable)?;
+        objects.extend_from_slice(&rest[..length]);
+    }
+    let mut pack = header(count).to_vec();
+    pack.extend_from_slice(&objects);
+    let checksum = digest(hash, &[&pack]);
+    pack.extend_from_slice(checksum.as_slice());
+    Ok(pack)
 }

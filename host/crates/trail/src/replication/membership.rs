@@ -89,7 +89,9 @@ impl Trail {
             layout: None,
         };
         let noted = state.create_contents(disk.as_ref()).and_then(|_| {
-            state.write_identity(disk.as_ref(), &identity)?;
+            if state.read_identity()?.is_none() {
+                state.write_identity(disk.as_ref(), &identity)?;
+            }
             match state.read_membership()? {
                 Some(_) => Ok(()),
                 None => state.replace_toml(disk.as_ref(), &state.membership_path(), &membership),

@@ -79,6 +79,13 @@ pub trait Log: Send + Sync {
     /// [`LogError::Unavailable`].
     fn head(&self) -> Result<LogHead, LogError>;
 
+    /// The place of the record that moves a ref to this commit.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Unavailable`].
+    fn find(&self, tip: &str) -> Result<Option<i64>, LogError>;
+
     /// The records after this place, in order. At least one if there is one; not all, if they are many.
     ///
     /// # Errors
