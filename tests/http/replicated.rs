@@ -1,4 +1,4 @@
-//! One trail on several hosts, each with a repository of its own, in the order of a real PostgreSQL.
+//! One trail on several hosts, each with its own repository, in the order of a real PostgreSQL.
 
 mod campaign;
 mod faults;

@@ -13,7 +13,8 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::output::{BAD, GOOD, SCHEMA, UNSURE, paint};
-use super::session::{Session, attach_log, outcome_limits, policy_in_force};
+use super::replica::attach_log;
+use super::session::{Session, outcome_limits, policy_in_force};
 use super::store::{open_to_read, place, runtime};
 use super::text::Line;
 use crate::cli::failure::{Context as _, ensure};

@@ -13,9 +13,9 @@ use super::exit::{UsageError, cannot_read};
 use super::intake::delivery;
 use super::output::{Output, SlowCompileNotice, warn};
 use super::policy::{Source, check_declared, check_signed};
+use super::replica::attach_log;
 use super::settings_file::{SettingsFile, joined_settings, settings_file};
 use super::signing;
-use super::store::{options_of, place};
 use super::text::Line;
 use crate::cli::Result;
 use crate::clock::{Clock, SystemClock};
@@ -25,8 +25,6 @@ use crate::outcome::{self, Statuses};
 use crate::policies::{self, PolicyWithSettings};
 use crate::policy::{self, Allocation, Compiler, Engine, LoadError, Policy, PolicySettings};
 use crate::recorder::{self, Recorder};
-use crate::replication::StoreLog;
-use crate::store;
 use crate::trail::{self, Layout, Trail, TrailError};
 
 /// One run of the program.
@@ -295,23 +293,6 @@ impl Session {
         };
         Ok((policy, options))
     }
-}
-
-/// Lets what is recorded in a repository of a replicated trail go through the store's log. The store is opened when something is recorded.
-pub fn attach_log(trail: &Trail, settings: &Settings) -> Result<(), TrailError> {
-    if trail.membership()?.is_none() {
-        return Ok(());
-    }
-    // Without a store, recording fails and says so; reading works.
-    let Some(url) = &settings.store else {
-        return Ok(());
-    };
-    let url = place(url, settings).map_err(|error| TrailError::Invalid(error.to_string()))?;
-    let options = store::Options {
-        create: false,
-        ..options_of(settings)
-    };
-    trail.attach_log(Arc::new(StoreLog::lazy(url, options)))
 }
 
 /// The note that is printed when a new trail begins on a separate ref.

@@ -151,7 +151,7 @@ pub enum TrailError {
         /// The commit in the log.
         log: String,
     },
-    /// Somebody else has moved the ref of a replicated trail.
+    /// Another process has moved the ref of a replicated trail.
     #[error(
         "diverged: {reference} is at {here} here, which is not from the log, and the log has {log}: set the ref back to the log's commit, \
          or make the repository again with `replica clone`"

@@ -1,5 +1,6 @@
 //! `replica`: trails that several hosts hold, in one order that a PostgreSQL store keeps.
 
+mod attach;
 mod clone;
 mod init;
 mod leave;
@@ -16,6 +17,8 @@ use super::store::{options_of, place};
 use crate::cli::Result;
 use crate::config::{Private, Settings};
 use crate::store::{Options, StoreUrl};
+
+pub use attach::attach_log;
 
 /// Hold one trail on several hosts
 ///

@@ -1,6 +1,6 @@
 //! Applying a record of the log: the pack is checked, made durable, and only then the ref moves.
 //!
-//! Whoever can write to the database can write to the log, so a record is believed in nothing: its checksum, the ids of its objects, the
+//! A client that can write to the database can write to the log, so a record is believed in nothing: its checksum, the ids of its objects, the
 //! chain of its commits, and that each commit adds exactly the entry that it names.
 
 use std::sync::atomic::AtomicBool;

@@ -17,7 +17,7 @@ impl TrailInner {
         let Some(_) = self.replication.log() else {
             return Ok(());
         };
-        // A ref that is not where this program left it was moved by somebody else, or by a crash that kept the note from being written. Only
+        // A ref that is not where this program left it was moved by another process, or by a crash that kept the note from being written. Only
         // the log tells.
         let here = self.repository.read_ref(&self.identity.reference)?;
         let is_known = here == acknowledged.map(|mark| mark.tip);
