@@ -239,7 +239,7 @@ fn an_id_of_the_host_is_refused_unless_it_is_encoded() {
         panic!("{taken:?}");
     };
     assert!(
-        rejection.to_string().contains("belong to the host"),
+        rejection.to_string().contains("are reserved"),
         "{rejection}"
     );
     let mention = br#"{"task_id":"a","status":"completed","plan_id":"chiffon-audit.end"}"#;
