@@ -141,7 +141,7 @@ pub enum TrailError {
     /// This repository has acknowledged commits that the log lost, and the log has others now.
     #[error(
         "forked: {reference} is at {here} here, which was acknowledged, and the log has lost it and continues with {log}; \
-         `reconcile --repair` resubmits what only this repository has"
+         the runbook says how to record again what only this repository has"
     )]
     Forked {
         /// The ref.
