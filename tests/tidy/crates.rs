@@ -29,7 +29,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ),
     (
         "http",
-        &["intake", "outcome", "service", "store", "tls"],
+        &["intake", "outcome", "pages", "service", "store", "tls"],
     ),
     (
         "chiffon-audit",

@@ -1,14 +1,16 @@
-//! Pages for people: the look that they share, the verifier in one file, and the report of a
+//! Pages for people: the look that they share, the pages of the service, the verifier in one file, and the report of a
 //! sample.
 //!
 //! Pure: facts in, texts out. Knows no trail, store or service.
 
 mod sample;
+mod service;
 mod verifier;
 
 use minijinja::{AutoEscape, Environment};
 
 pub use sample::{EntryFacts, SampleFacts, sample_report};
+pub use service::{Asset, Frame, View, asset, service_page};
 pub use verifier::{VERIFIER, VerifierPage};
 
 /// The style that all pages share: light and dark, for screens and paper.
