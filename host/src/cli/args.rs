@@ -8,8 +8,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use super::output::{HEADING, STRONG};
 use super::{
     checkpoint, commit, completions, ddl, demo, doctor, export, hook, ingest, init, log, man, map,
-    policy, prove, ready, reconcile, report, sample, serve, show, submissions, sync, trail,
-    verifier, verify, version, witness,
+    policy, prove, ready, reconcile, replica, report, sample, serve, show, submissions, sync,
+    trail, verifier, verify, version, witness,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -87,6 +87,7 @@ pub enum Command {
     Witness(witness::Args),
     Reconcile(reconcile::Args),
     Trail(trail::Args),
+    Replica(replica::Args),
     Hook(hook::Args),
     Map(map::Args),
     Policy(policy::Args),
@@ -100,7 +101,7 @@ pub enum Command {
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init", "trail", "doctor"]),
     ("Record", &["commit", "ingest", "serve", "ready"]),
-    ("Copy", &["sync"]),
+    ("Copy", &["sync", "replica"]),
     ("Read", &["show", "log", "submissions", "report", "export"]),
     (
         "Prove",

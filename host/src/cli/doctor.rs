@@ -1,7 +1,8 @@
 //! `doctor`: checks whether this machine, trail and store are fit to record, and tries it on a temporary trail.
 
 mod continuation;
-mod machine;
+pub mod machine;
+mod replicas;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::output::{BAD, GOOD, SCHEMA, UNSURE, paint};
+use super::replica::attach_log;
 use super::session::{Session, outcome_limits, policy_in_force};
 use super::store::{open_to_read, place, runtime};
 use super::text::Line;
@@ -44,7 +46,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Finding {
+pub(in crate::cli) enum Finding {
     Good,
     Warning,
     Bad,
@@ -82,6 +84,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         doctor.store(url, trail.as_ref());
     }
     if let Some(trail) = trail {
+        doctor.replicas(url.as_ref(), &trail);
         doctor.policy(&trail, &settings, session);
         let tried = round_trip(trail.common_dir(), &settings, session);
         doctor.note(
@@ -144,7 +147,13 @@ impl Doctor {
         let options = session.record_options(settings);
         let opened = options.and_then(|options| Ok(Trail::open(&session.directory, options)?));
         let trail = match opened {
-            Ok(trail) => trail,
+            Ok(trail) => match attach_log(&trail, settings) {
+                Ok(()) => trail,
+                Err(error) => {
+                    self.add("trail", Finding::Bad, error.to_string());
+                    return None;
+                }
+            },
             Err(error) => {
                 self.add("trail", Finding::Bad, format!("{error:#}"));
                 return None;

@@ -16,6 +16,7 @@ use crate::policies::PoliciesError;
 use crate::policy::{CompileError, LoadError, RecordingError};
 use crate::reconcile::ReconcileError;
 use crate::recorder::continuation::ContinuationError;
+use crate::replication::ReplicationError;
 use crate::reports::LayoutError;
 use crate::store::StoreError;
 use crate::trail::TrailError;
@@ -157,6 +158,18 @@ impl From<ContinuationError> for Failure {
                 Failure::from_error(Exit::Usage, error)
             }
             error => Failure::from_error(Exit::CouldNot, error),
+        }
+    }
+}
+
+impl From<ReplicationError> for Failure {
+    fn from(error: ReplicationError) -> Failure {
+        match error {
+            ReplicationError::Store(error) => error.into(),
+            ReplicationError::Trail(error) => error.into(),
+            error @ (ReplicationError::NoLog(_)
+            | ReplicationError::NotBegun { .. }
+            | ReplicationError::Begun { .. }) => Failure::from_error(Exit::Usage, error),
         }
     }
 }
