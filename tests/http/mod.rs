@@ -15,6 +15,7 @@ mod hosts;
 mod life;
 mod listing;
 mod operate;
+mod pages;
 mod posted_policy;
 mod queries;
 mod reload;

@@ -11,6 +11,8 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("outcome", &[]),
     ("compose", &["outcome"]),
     ("verify", &[]),
+    ("verifier", &["verify"]),
+    ("pages", &[]),
     ("intake", &["outcome"]),
     ("policy", &["outcome"]),
     ("remotes", &["outcome"]),
@@ -20,12 +22,15 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("trail", &["outcome"]),
     ("checkpoint", &["outcome", "trail"]),
     ("recorder", &["outcome", "policy", "trail"]),
-    ("reports", &["outcome", "verify"]),
+    ("reports", &["outcome", "pages", "verify"]),
     (
         "service",
         &["outcome", "policy", "recorder", "store", "trail"],
     ),
-    ("http", &["intake", "outcome", "service", "store", "tls"]),
+    (
+        "http",
+        &["intake", "outcome", "pages", "service", "store", "tls"],
+    ),
     (
         "chiffon-audit",
         &[

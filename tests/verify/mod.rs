@@ -2,6 +2,7 @@
 
 mod against;
 mod attacks;
+mod browser_core;
 mod checkpoints;
 mod choice;
 mod continuation;

@@ -1,109 +1,29 @@
-//! Provides the components of `guest/` in `$OUT_DIR`: `policy.wasm`, the built-in policy, and those that come beside it.
+//! Provides WebAssembly in `$OUT_DIR`: for the crate `policy` the components of `guest/`, `policy.wasm` and those that come beside it;
+//! for the crate `pages`, which has this build script too, the verifier that runs in a browser.
 //!
-//! `host/prebuilt/` holds them, built, so that neither the `wasm32-wasip2` target nor the time to build them is
+//! `host/prebuilt/` holds them, built, so that neither a target for WebAssembly nor the time to build them is
 //! needed, and so that every build of one release records the same `Audit-Policy`. Each is used while the digest beside
 //! it is that of its sources as they stand; otherwise the sources are built.
 //!
 //! `.ci/prebuilt` compiles this file alone and runs it with an argument: `refresh` builds the sources and replaces the
-//! prebuilt copies, `check` builds them and fails unless each copy is, byte for byte, what they give. So it has no dependencies.
+//! prebuilt copies, `check` builds them and fails unless each copy is, byte for byte, what they give; a second argument names the only one.
+//! So it has no dependencies.
 
 #![expect(
     clippy::disallowed_methods,
     reason = "cargo speaks to a build script through the environment, and the guest is built by cargo"
 )]
 
+mod components;
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs, io};
 
+use components::{COMPONENTS, Component};
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-/// One of the policies that come with the host.
-struct Component {
-    /// Its file, without extension.
-    name: &'static str,
-    package: &'static str,
-    /// Where its package is, from the workspace's root.
-    directory: &'static str,
-}
-
-impl Component {
-    /// The files and directories that it is made of. Tests are not among them: they may change without a rebuild.
-    fn sources(&self) -> impl Iterator<Item = String> {
-        let own = ["Cargo.toml", "src"].map(|path| format!("{}/{path}", self.directory));
-        let is_of_stacks = self.name.ends_with("-layer") || self.name == "stack";
-        let layers = SHARED_BY_LAYERS.iter().filter(move |_| is_of_stacks);
-        own.into_iter()
-            .chain(SHARED.iter().chain(layers).map(|path| (*path).to_owned()))
-    }
-}
-
-const COMPONENTS: &[Component] = &[
-    Component {
-        name: "policy",
-        package: "chiffon-audit-policy",
-        directory: "guest/builtin",
-    },
-    Component {
-        name: "redact",
-        package: "chiffon-audit-policy-redact",
-        directory: "guest/redact",
-    },
-    Component {
-        name: "bound",
-        package: "chiffon-audit-policy-bound",
-        directory: "guest/bound",
-    },
-    Component {
-        name: "redact-layer",
-        package: "chiffon-audit-layer-redact",
-        directory: "guest/redact-layer",
-    },
-    Component {
-        name: "bound-layer",
-        package: "chiffon-audit-layer-bound",
-        directory: "guest/bound-layer",
-    },
-    Component {
-        name: "stack",
-        package: "chiffon-audit-stack",
-        directory: "guest/stack",
-    },
-];
-
-/// What every component is made of besides its own directory.
-const SHARED: &[&str] = &["guest/kit/Cargo.toml", "guest/kit/src", "wit"];
-
-/// What the layers and the driver of a stack are made of besides that.
-const SHARED_BY_LAYERS: &[&str] = &[
-    "guest/bound/Cargo.toml",
-    "guest/bound/src",
-    "guest/layer-kit/Cargo.toml",
-    "guest/layer-kit/src",
-    "guest/redact/Cargo.toml",
-    "guest/redact/src",
-    "guest/stack/wit",
-];
-
-const TARGET: &str = "wasm32-wasip2";
-
-/// How the component is built: small enough to be instantiated in microseconds, and the same bytes everywhere.
-const PROFILE: &[&str] = &[
-    "profile.release.codegen-units=1",
-    "profile.release.debug=0",
-    "profile.release.debug-assertions=false",
-    "profile.release.incremental=false",
-    "profile.release.lto=\"fat\"",
-    "profile.release.opt-level=3",
-    "profile.release.overflow-checks=false",
-    "profile.release.panic=\"abort\"",
-    "profile.release.strip=\"symbols\"",
-];
-
-/// How it is linked. The pool writes a memory as it was after each call, stack included, which rustc makes 1 MiB: that was most
-/// of a call's cost. JSON at its deepest, 128 levels, takes some tens of KiB; beyond its end a stack traps.
-const LINKING: &[&str] = &["-Clink-arg=-zstack-size=262144"];
 
 fn main() -> ExitCode {
     match run() {
@@ -132,8 +52,13 @@ fn run() -> Result<()> {
     let out = directory("OUT_DIR")?;
     let workspace = Workspace::beside(&directory("CARGO_MANIFEST_DIR")?)?;
     let mode = env::args().nth(1);
-    for component in COMPONENTS {
+    let only = env::args().nth(2);
+    let crate_name = env::var("CARGO_PKG_NAME").unwrap_or_default();
+    let is_asked =
+        |component: &&Component| only.as_deref().is_none_or(|name| name == component.name);
+    for component in COMPONENTS.iter().filter(is_asked) {
         match mode.as_deref() {
+            None if component.embedded_by() != crate_name => {}
             None => workspace.embed(component, &out)?,
             Some("refresh") => workspace.refresh(component, &out)?,
             Some("check") => workspace.check(component, &out)?,
@@ -222,7 +147,10 @@ impl Workspace {
         for package in locked(component.package, &fs::read_to_string(&self.lock)?)? {
             hash.field(&package);
         }
-        for setting in PROFILE.iter().chain(LINKING) {
+        for setting in component
+            .profile()
+            .chain(component.linking().iter().copied())
+        {
             hash.field(setting);
         }
         Ok(format!("{:032x}", hash.0))
@@ -250,11 +178,11 @@ impl Workspace {
             "--lib",
             "--crate-type=cdylib",
             "--target",
-            TARGET,
+            component.target,
         ]);
         command.args(["--release", "--locked", "--quiet"]);
         command.arg("--target-dir").arg(&target);
-        for setting in PROFILE {
+        for setting in component.profile() {
             command.args(["--config", setting]);
         }
         // Flags, wrappers and profiles of the outer build are for the host's code, and would change the bytes.
@@ -263,35 +191,38 @@ impl Workspace {
                 command.env_remove(name);
             }
         }
-        command.env("CARGO_ENCODED_RUSTFLAGS", self.rustflags()?);
+        command.env("CARGO_ENCODED_RUSTFLAGS", self.rustflags(component)?);
         let done = command
             .status()
             .map_err(|error| format!("could not run cargo: {error}"))?;
         if !done.success() {
             return Err(format!(
-                "could not build the policy `{name}`.\n\
-                 host/prebuilt/{name}.wasm is not what guest/ and wit/ give as they stand, so they must be built, which needs the \
-                 target {TARGET}:\n\n    rustup target add {TARGET}\n\n\
-                 (.ci/prebuilt then brings the prebuilt copy up to date; undoing the changes to guest/, wit/ and their \
-                 dependencies in Cargo.lock makes it valid again)",
-                name = component.name
+                "could not build `{name}`.\n\
+                 host/prebuilt/{name}.wasm is not what its sources give as they stand, so they must be built, which needs the \
+                 target {target}:\n\n    rustup target add {target}\n\n\
+                 (.ci/prebuilt then brings the prebuilt copy up to date; undoing the changes to {directory}, what it uses and \
+                 its dependencies in Cargo.lock makes it valid again)",
+                name = component.name,
+                target = component.target,
+                directory = component.directory
             )
             .into());
         }
         let artefact = format!("{}.wasm", component.package.replace('-', "_"));
-        Ok(target.join(TARGET).join("release").join(artefact))
+        Ok(target.join(component.target).join("release").join(artefact))
     }
 
     /// How to link, and what hides where the sources are: panic messages hold their paths, and the bytes would depend on whose
     /// home it is.
-    fn rustflags(&self) -> Result<String> {
+    fn rustflags(&self, component: &Component) -> Result<String> {
         let cargo_home = match env::var_os("CARGO_HOME") {
             Some(home) => PathBuf::from(home),
             None => env::home_dir()
                 .ok_or("there is no home directory")?
                 .join(".cargo"),
         };
-        let mut flags: Vec<String> = LINKING.iter().map(|flag| (*flag).to_owned()).collect();
+        let linking = component.linking().iter();
+        let mut flags: Vec<String> = linking.map(|flag| (*flag).to_owned()).collect();
         let mut remap = |from: &Path, to: &str| -> Result<()> {
             let from = from.to_str().ok_or("a path is not UTF-8")?;
             flags.push(format!("--remap-path-prefix={from}={to}"));

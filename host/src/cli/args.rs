@@ -8,8 +8,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use super::output::{HEADING, STRONG};
 use super::{
     checkpoint, commit, completions, ddl, demo, doctor, export, hook, ingest, init, log, man, map,
-    policy, prove, ready, reconcile, replica, report, serve, show, submissions, sync, trail,
-    verify, version, witness,
+    policy, prove, ready, reconcile, replica, report, sample, serve, show, submissions, sync,
+    trail, verifier, verify, version, witness,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -80,8 +80,10 @@ pub enum Command {
     Report(report::Args),
     Export(export::Args),
     Verify(verify::Args),
+    Verifier(verifier::Args),
     Checkpoint(checkpoint::Args),
     Prove(prove::Args),
+    Sample(sample::Args),
     Witness(witness::Args),
     Reconcile(reconcile::Args),
     Trail(trail::Args),
@@ -103,7 +105,15 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Read", &["show", "log", "submissions", "report", "export"]),
     (
         "Prove",
-        &["verify", "checkpoint", "prove", "witness", "reconcile"],
+        &[
+            "verify",
+            "checkpoint",
+            "prove",
+            "sample",
+            "verifier",
+            "witness",
+            "reconcile",
+        ],
     ),
     ("Policy", &["policy"]),
     ("Other systems", &["hook", "map"]),

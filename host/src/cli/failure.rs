@@ -240,6 +240,7 @@ could_not! {
     CompileError,
     crate::policies::SecretFileError,
     LayoutError,
+    crate::pages::LayoutError,
     RecordingError,
     serde_json::Error,
     tempfile::PersistError,

@@ -30,6 +30,7 @@ mod receipt;
 mod reconcile;
 mod replica;
 mod report;
+mod sample;
 mod serve;
 mod session;
 mod settings_file;
@@ -42,6 +43,7 @@ mod sync;
 mod text;
 mod time;
 mod trail;
+mod verifier;
 mod verify;
 mod version;
 mod witness;
@@ -110,6 +112,7 @@ fn check_directory(command: &Command, session: &Session, is_gone: bool) -> Resul
             | Command::Store(_)
             | Command::Completions(_)
             | Command::Man(_)
+            | Command::Verifier(_)
             | Command::Version(_)
             | Command::Ready(_)
     );
@@ -147,9 +150,11 @@ fn dispatch(command: Command, session: &mut Session) -> Result<Exit> {
         Command::Sync(args) => sync::run(&args, session),
         Command::Report(args) => report::run(&args, session),
         Command::Export(args) => export::run(&args, session),
+        Command::Verifier(args) => verifier::run(&args, session),
         Command::Verify(args) => verify::run(&args, session),
         Command::Checkpoint(args) => checkpoint::run(&args, session),
         Command::Prove(args) => prove::run(&args, session),
+        Command::Sample(args) => sample::run(&args, session),
         Command::Witness(args) => witness::run(&args, session),
         Command::Reconcile(args) => reconcile::run(&args, session),
         Command::Trail(args) => trail::run(&args, session),

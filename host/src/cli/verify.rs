@@ -4,6 +4,7 @@ mod chain;
 mod flags;
 mod proof;
 mod remote;
+mod sample;
 
 use std::cell::RefCell;
 use std::io::{self, Write as _};
@@ -38,8 +39,14 @@ pub struct Args {
     #[command(flatten)]
     flags: AuditFlags,
     /// Check one entry's proof file instead, without a repository
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "reference", "require", "against", "since", "max_age"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "reference", "require", "since", "max_age"])]
     proof: Option<PathBuf>,
+    /// Check a sample that `sample` drew instead, without a repository
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["path", "proof", "reference", "require", "since", "max_age"])]
+    sample: Option<PathBuf>,
+    /// The SHA-256 of the sample's nonce, which was published before the checkpoint was signed
+    #[arg(long, value_name = "HEX", requires = "sample")]
+    commitment: Option<String>,
     /// With --against remote:NAME, fetch the whole copy and audit it, too, instead of asking only where its tip is
     #[arg(long, requires = "against")]
     full: bool,
@@ -51,7 +58,7 @@ pub struct Args {
         long,
         value_name = "DIR",
         num_args = 1..,
-        conflicts_with_all = ["path", "proof", "since", "reference", "trail", "against"]
+        conflicts_with_all = ["path", "proof", "sample", "since", "reference", "trail", "against"]
     )]
     chain: Vec<PathBuf>,
 }
@@ -81,6 +88,9 @@ struct CopyAudit<'a> {
 pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     if let Some(file) = &args.proof {
         return proof::run(file, args, session);
+    }
+    if let Some(directory) = &args.sample {
+        return sample::run(directory, args, session);
     }
     if !args.chain.is_empty() {
         return chain::run(args, session);

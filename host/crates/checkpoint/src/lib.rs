@@ -8,6 +8,7 @@ mod key;
 mod note;
 mod periodic;
 mod proof;
+mod sample;
 mod signer_state;
 mod target;
 pub mod witness;
@@ -20,6 +21,7 @@ pub use key::CheckpointKey;
 pub use note::Checkpoint;
 pub use periodic::{CheckpointAttempt, PeriodicCheckpoints};
 pub use proof::{Proof, prove};
+pub use sample::{DrawnEntry, MAX_SAMPLE, Sample, sample};
 pub use target::Target;
 
 use outcome::clock::Timestamp;

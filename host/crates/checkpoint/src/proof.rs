@@ -100,6 +100,16 @@ pub(super) fn place<'a>(
 /// There is no such entry, the checkpoint is older or belongs to another trail, or the trail cannot be read.
 pub fn prove(trail: &Trail, task: &TaskId, notes: &str) -> Result<Proof, CheckpointError> {
     let (placed, note) = place(trail, task, notes)?;
+    Ok(Proof {
+        file: write(&placed, note),
+        commit: placed.commit,
+        index: placed.index,
+        checkpoint: placed.checkpoint,
+    })
+}
+
+/// The file of a proof with this checkpoint.
+pub(super) fn write(placed: &ProvableEntry, note: &str) -> Vec<u8> {
     let mut file = format!(
         "chiffon-audit/proof/v1\npath {}\nindex {}\nentry {}\ncommit {}\ncheckpoint {}\n",
         placed.path,
@@ -116,18 +126,19 @@ pub fn prove(trail: &Trail, task: &TaskId, notes: &str) -> Result<Proof, Checkpo
     for part in [&placed.entry, &placed.contents, note.as_bytes()] {
         file.extend_from_slice(part);
     }
-    Ok(Proof {
-        file,
-        commit: placed.commit,
-        index: placed.index,
-        checkpoint: placed.checkpoint,
-    })
+    file
 }
 
 /// An entry's number, and the sibling hashes on its path to the root.
 type Place = (u64, Vec<TreeHash>);
 
 /// Whether the hashes lead from the leaf to the root. A file that would fail verification is never written.
-fn leads_to(hashes: &[TreeHash], index: u64, size: u64, leaf: TreeHash, root: TreeHash) -> bool {
+pub(super) fn leads_to(
+    hashes: &[TreeHash],
+    index: u64,
+    size: u64,
+    leaf: TreeHash,
+    root: TreeHash,
+) -> bool {
     trail::root_from_proof(index, size, leaf, hashes) == Some(root)
 }

@@ -13,6 +13,7 @@ use super::current::Current;
 use super::front::Front;
 use super::limits::Limits;
 use super::listen::Listen;
+use super::page::CheckProof;
 use super::proof::Prove;
 use super::slots::Slots;
 use super::tls::{ServerTls, Transport};
@@ -42,6 +43,7 @@ pub struct Gate {
     pub(super) connection_slots: Arc<ConnectionSlots>,
     pub(super) answers: Budget,
     pub(super) prove: Option<Prove>,
+    pub(super) page: Option<CheckProof>,
     pub(super) close: watch::Receiver<bool>,
 }
 
@@ -63,6 +65,8 @@ impl Gate {
             queries: Slots::new(limits.queries),
             deliveries: doors::Deliveries::default(),
             prove: self.prove.clone(),
+            is_encrypted: !matches!(self.transport, Transport::Clear),
+            page: self.page.clone(),
             close: self.close.clone(),
             limits: self.limits.clone(),
             orchestrator,

@@ -22,6 +22,7 @@ use super::allowance::Bucket;
 use super::connection::ConnectionState;
 use super::hosts;
 use super::listen::Listen;
+use super::page;
 use super::problem::{Kind, Problem, Refusal};
 use super::query;
 use super::tokens::{Holder, Right, Tokens};
@@ -32,6 +33,7 @@ use service::orchestrator::{Origin, is_trace_id};
 fn needs(method: &Method, route: &str) -> &'static [Right] {
     match route {
         "/healthz" | "/readyz" | "/openapi.json" => &[],
+        _ if page::is_open(route) => &[],
         "/api/v1/policy" if method == Method::POST => &[Right::Admin],
         // A reporter may ask what happened to its report.
         "/api/v1/tasks/{id}"
@@ -111,9 +113,9 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let began = Instant::now();
         let tokens = self.guard.app.tokens.now();
-        let holder = holder(&tokens, request.headers());
         let matched = request.extensions().get::<MatchedPath>().cloned();
         let route = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
+        let holder = holder(&tokens, request.headers(), route);
         let method = request.method().clone();
         let trace = trace(request.headers());
         let peer = request.extensions().get::<Peer>().cloned();
@@ -151,7 +153,10 @@ where
                 let call = AssertUnwindSafe(|| self.inner.call(request));
                 Ok(span.in_scope(|| catch_unwind(call)))
             }
-            Err(problem) => Err(problem),
+            Err(problem) if page::is_page(route) => {
+                Err(page::refusal(&self.guard.app, problem, request.uri()))
+            }
+            Err(problem) => Err(problem.into_response()),
         };
         let app = self.guard.app.clone();
         Box::pin(async move {
@@ -164,7 +169,7 @@ where
                     }
                 }
                 Ok(Err(_)) => panicked(&line),
-                Err(problem) => problem.into_response(),
+                Err(refusal) => refusal,
             };
             let route = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
             let time = began.elapsed();
@@ -276,7 +281,14 @@ fn is_bare_probe(request: &Request, route: &str) -> bool {
 }
 
 /// The holder of the request's token.
-fn holder(tokens: &Tokens, headers: &HeaderMap) -> Result<Holder, &'static str> {
+fn holder(tokens: &Tokens, headers: &HeaderMap, route: &str) -> Result<Holder, &'static str> {
+    // Only pages read the cookie: what a browser adds by itself must not reach a route that changes something.
+    if page::is_page(route)
+        && !headers.contains_key(header::AUTHORIZATION)
+        && let Some(token) = page::cookie_token(headers)
+    {
+        return tokens.holder(&token).ok_or("the token is not known here");
+    }
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (first, second) = (given.next(), given.next());
     if second.is_some() {

@@ -22,6 +22,7 @@ mod limits;
 mod listen;
 mod openapi;
 mod operate;
+mod page;
 mod parameters;
 mod parts;
 mod path;
@@ -50,6 +51,7 @@ pub use gate::Gate;
 pub use limits::Limits;
 pub use listen::{Listen, Listener};
 pub use openapi::text as openapi;
+pub use page::CheckProof;
 pub use proof::{NoProof, Prove};
 pub use submissions::OverdueItem;
 pub use tls::{ServerTls, TlsError, TlsFiles, Transport};
@@ -92,6 +94,10 @@ struct App {
     /// The answers to webhooks.
     deliveries: doors::Deliveries,
     prove: Option<Prove>,
+    /// Whether clients reach this host by TLS only.
+    is_encrypted: bool,
+    /// How the pages check a proof; `None` if there are no pages.
+    page: Option<CheckProof>,
     close: watch::Receiver<bool>,
 }
 
@@ -221,6 +227,7 @@ impl Service {
             connection_slots,
             answers,
             prove: None,
+            page: None,
             close,
         };
         Ok(Service {
@@ -255,6 +262,12 @@ impl Service {
     /// Sets how entries are proved.
     pub fn proving(mut self, prove: Option<Prove>) -> Service {
         self.gate.prove = prove;
+        self
+    }
+
+    /// Shows pages for people, which check proofs with this function.
+    pub fn with_pages(mut self, check: Option<CheckProof>) -> Service {
+        self.gate.page = check;
         self
     }
 
@@ -311,7 +324,11 @@ impl Service {
 }
 
 fn router(app: Arc<App>) -> Router {
-    Router::new()
+    let pages = match app.page.is_some() {
+        true => page::routes(),
+        false => Router::new(),
+    };
+    pages
         .route("/api/v1/outcomes", post(doors::outcomes))
         .route("/api/v1/lineage", post(doors::lineage))
         .route("/api/v1/hooks/{name}", post(doors::hook))

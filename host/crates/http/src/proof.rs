@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 
 use super::App;
+use super::budget::Reservation;
 use super::parts;
 use super::path::{LastSegment, NoParameters};
 use super::problem::{Kind, Problem};
@@ -45,6 +46,25 @@ pub async fn proof(
 ) -> Result<Response, Problem> {
     let none = || Problem::with_detail(Kind::NotFound, "the task has no entry");
     let task_id = TaskId::parse(&id).map_err(|_| none())?;
+    let (bytes, reservation) = prove(&app, &task_id).await?;
+    let mut response = parts::whole(&headers, bytes, reservation, "application/octet-stream");
+    let name = format!("attachment; filename=\"{id}.proof\"");
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_DISPOSITION, name);
+    }
+    Ok(response)
+}
+
+/// The proof of a task's entry.
+///
+/// # Errors
+///
+/// There is no entry, no checkpoint covers it, or the trail cannot be read.
+pub async fn prove(app: &Arc<App>, task_id: &TaskId) -> Result<(Vec<u8>, Reservation), Problem> {
+    let none = || Problem::with_detail(Kind::NotFound, "the task has no entry");
+    let task_id = task_id.clone();
     let without = "this host keeps no checkpoints and has no key for them: settings checkpoint.to and checkpoint.key";
     let prove = app.prove.clone();
     let mut reservation = app.answers.reserve(MAKING).await;
@@ -71,12 +91,5 @@ pub async fn proof(
         Err(_) => return Err(Problem::new(Kind::Internal)),
     };
     reservation.shrink(bytes.len());
-    let mut response = parts::whole(&headers, bytes, reservation, "application/octet-stream");
-    let name = format!("attachment; filename=\"{id}.proof\"");
-    if let Ok(name) = HeaderValue::from_str(&name) {
-        response
-            .headers_mut()
-            .insert(header::CONTENT_DISPOSITION, name);
-    }
-    Ok(response)
+    Ok((bytes, reservation))
 }

@@ -279,6 +279,29 @@ impl TaskStream {
     }
 }
 
+/// The answer about a task with its first submissions, and whether there are more.
+///
+/// # Errors
+///
+/// There is no such task, or it cannot be read.
+pub async fn first_part(
+    app: &Arc<App>,
+    task_id: &TaskId,
+) -> Result<(serde_json::Value, bool), Problem> {
+    let mut stream = TaskStream {
+        app: app.clone(),
+        task_id: task_id.clone(),
+        after: None,
+        begun: false,
+    };
+    let mut part = stream.part().await?;
+    if !part.is_last {
+        part.bytes.extend_from_slice(b"]}");
+    }
+    let answer = serde_json::from_slice(&part.bytes).map_err(|_| Problem::new(Kind::Internal))?;
+    Ok((answer, !part.is_last))
+}
+
 impl Parts for TaskStream {
     fn next(&mut self) -> BoxFuture<'_, Result<Part, Problem>> {
         Box::pin(self.part())

@@ -6,12 +6,13 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, context};
 use sha2::{Digest, Sha256};
 
+use ::pages::{STYLE, visible};
+
 use super::LayoutError;
 use super::facts::Facts;
 use super::picture;
 
 const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
 
 /// Renders the page.
 ///
@@ -52,23 +53,4 @@ pub fn html(facts: &Facts) -> Result<String, LayoutError> {
         reporters => Value::from(Serde(picture::rows(&facts.reporters, facts, facts.counted))),
         reigns => Value::from(Serde(picture::policy_bars(facts))),
     })?)
-}
-
-/// Makes characters visible that would hide or reorder others.
-fn visible(text: String) -> String {
-    let hides = |character: char| {
-        (character.is_control() && character != '\n')
-            || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}')
-    };
-    let mut seen = String::with_capacity(text.len());
-    for character in text.chars() {
-        if hides(character) {
-            seen.extend(character.escape_unicode());
-        } else {
-            seen.push(character);
-        }
-    }
-    seen
 }

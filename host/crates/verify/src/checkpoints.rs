@@ -43,13 +43,7 @@ pub(crate) fn visitor<'a>(
 
 /// Reads a file with one or more checkpoints.
 pub(crate) fn load(path: &Path) -> Result<Vec<GivenCheckpoint>, VerifyError> {
-    let found = Checkpoint::parse_all(&read(path)?).map_err(|why| unreadable(path, why))?;
-    let given = found.into_iter().map(|checkpoint| GivenCheckpoint {
-        path: path.to_owned(),
-        kept_by: None,
-        checkpoint,
-    });
-    Ok(given.collect())
+    GivenCheckpoint::parse_all(path, &read(path)?).map_err(|why| unreadable(path, why))
 }
 
 struct Checkpoints<'a> {

@@ -1,6 +1,6 @@
 //! The checkpoints that the auditor gave, and the claim that the checkpoint key signed them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::VerifyError;
 use super::merkle::note::{Checkpoint, NoteKey};
@@ -56,7 +56,30 @@ pub(crate) fn claim_signed(given: &[GivenCheckpoint], key: Option<&NoteKey>) -> 
     Claim::new("checkpoint-key", title, verdict)
 }
 
+/// The error about a file with this name.
+pub(crate) fn unreadable(path: &Path, why: impl Into<String>) -> VerifyError {
+    VerifyError::Unreadable {
+        what: format!("the file {}:", quote(path.as_os_str().as_encoded_bytes())),
+        why: why.into(),
+    }
+}
+
 impl GivenCheckpoint {
+    /// Parses the checkpoints in a file with this name.
+    ///
+    /// # Errors
+    ///
+    /// Describes why the file does not hold checkpoints.
+    pub(crate) fn parse_all(path: &Path, bytes: &[u8]) -> Result<Vec<GivenCheckpoint>, String> {
+        let found = Checkpoint::parse_all(bytes)?.into_iter();
+        let given = found.map(|checkpoint| GivenCheckpoint {
+            path: path.to_owned(),
+            kept_by: None,
+            checkpoint,
+        });
+        Ok(given.collect())
+    }
+
     /// The checkpoint's name in messages.
     pub(crate) fn name(&self) -> String {
         let path = quote(self.path.as_os_str().as_encoded_bytes());

@@ -20,6 +20,7 @@ mod proven;
 mod quote;
 mod report;
 mod rules;
+mod same_checkpoint;
 mod signature;
 mod witnesses;
 
@@ -45,6 +46,8 @@ mod hidden;
 mod refs;
 #[cfg(feature = "repository")]
 mod repository;
+#[cfg(feature = "repository")]
+mod sample;
 #[cfg(feature = "repository")]
 mod segments;
 #[cfg(feature = "repository")]
@@ -72,8 +75,10 @@ pub use expected::trail_named;
 #[cfg(feature = "repository")]
 pub use freshness::Freshness;
 pub use object::ObjectId;
-pub use proven::{ProofOptions, ProofReport, check_proof};
+pub use proven::{ProofAnswer, ProofOptions, ProofReport, check_proof};
 pub use report::{AuditResult, Claim, Report, Verdict};
+#[cfg(feature = "repository")]
+pub use sample::{SampleReport, SampledEntry, verify_sample};
 #[cfg(feature = "repository")]
 pub use segments::{ChainReport, SegmentReport, verify_chain};
 pub use signature::FileSigners;

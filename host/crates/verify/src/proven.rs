@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::given::{self, GivenCheckpoint};
+use super::given::{self, GivenCheckpoint, unreadable};
 use super::merkle::note::NoteKey;
 use super::merkle::proof::Proof;
 use super::object::{self, Algorithm, Kind};
@@ -15,7 +15,7 @@ use super::rules::message::{self, MessageError, Role};
 use super::rules::{entry, path, subject, time};
 use super::signature::{self, AllowedSigners, Signers};
 use super::witnesses::Witnesses;
-use super::{VerifyError, expected};
+use super::{VerifyError, expected, same_checkpoint};
 
 /// The result of checking a proof file.
 #[derive(Clone, Debug, Serialize)]
@@ -48,11 +48,38 @@ impl ProofReport {
     }
 }
 
+/// The answer about a proof as JSON: the same on the command line and in a browser.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct ProofAnswer<'a> {
+    /// The version of this form.
+    pub schema: u32,
+    /// The overall result.
+    #[serde(rename = "outcome")]
+    pub result: AuditResult,
+    /// The facts and claims.
+    #[serde(flatten)]
+    pub report: &'a ProofReport,
+}
+
+impl<'a> ProofAnswer<'a> {
+    /// The answer with these facts and claims.
+    pub fn new(report: &'a ProofReport) -> ProofAnswer<'a> {
+        ProofAnswer {
+            schema: 1,
+            result: report.result(),
+            report,
+        }
+    }
+}
+
 /// The keys and expectations for a proof: the contents of files, not their names. Without a key a proof only shows that
 /// its parts belong together.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct ProofOptions<'a> {
+    /// The name of the proof's file, for reasons; `proof` by default.
+    pub file: Option<&'a str>,
     /// The key that signs the trail's checkpoints, as `name+id+base64`.
     pub checkpoint_key: Option<&'a str>,
     /// The expected trail, as [`trail_named`](crate::trail_named) parses it.
@@ -65,6 +92,8 @@ pub struct ProofOptions<'a> {
     pub witness_keys: Option<&'a str>,
     /// How many witnesses must have cosigned the checkpoint; one by default.
     pub witness_quorum: Option<usize>,
+    /// Checkpoints that the auditor keeps: the name and the contents of each file.
+    pub against: &'a [(&'a str, &'a str)],
 }
 
 /// Checks a proof. Reads no file.
@@ -91,14 +120,24 @@ pub fn check_proof(proof: &[u8], options: &ProofOptions<'_>) -> Result<ProofRepo
         .witness_keys
         .map(|text| Witnesses::parse(text, quorum).map_err(bad("the witnesses' keys")))
         .transpose()?;
+    let mut against = Vec::new();
+    for (name, text) in options.against {
+        let name = Path::new(name);
+        let found = GivenCheckpoint::parse_all(name, text.as_bytes());
+        against.extend(found.map_err(|why| unreadable(name, why))?);
+    }
     let trust = Trust {
         key: options.checkpoint_key.map(given::parse_key).transpose()?,
         trail: options.trail,
         signers,
         asks_for_signatures: options.revoked_signers.is_some(),
         witnesses,
+        against,
     };
-    check(Path::new("proof"), proof, &trust).map_err(bad("the proof"))
+    match options.file.map(Path::new) {
+        Some(file) => check(file, proof, &trust).map_err(|why| unreadable(file, why)),
+        None => check(Path::new("proof"), proof, &trust).map_err(bad("the proof")),
+    }
 }
 
 /// The parsed options.
@@ -109,6 +148,8 @@ pub(crate) struct Trust<'a> {
     /// Whether a signature is required even if no signers are given.
     pub(crate) asks_for_signatures: bool,
     pub(crate) witnesses: Option<Witnesses>,
+    /// The checkpoints that the auditor keeps.
+    pub(crate) against: Vec<GivenCheckpoint>,
 }
 
 /// Checks the proof in a file with this name.
@@ -152,6 +193,7 @@ pub(crate) fn check(file: &Path, bytes: &[u8], trust: &Trust<'_>) -> Result<Proo
         ),
     ];
     claims.extend(claim_key(file, &proof, trust));
+    claims.extend(same_checkpoint::claim(&proof.checkpoint, &trust.against));
     let key = trust.key.as_ref().map(|key| key.name.as_str());
     let origin = &proof.checkpoint.origin;
     claims.push(expected::claim_of_proof(trust.trail, origin, key));
@@ -215,9 +257,12 @@ fn claim_key(file: &Path, proof: &Proof<'_>, trust: &Trust<'_>) -> Vec<Claim> {
         kept_by: None,
         checkpoint: proof.checkpoint.clone(),
     }];
-    let mut claims = vec![given::claim_signed(&checkpoints, trust.key.as_ref())];
+    let all = [&checkpoints[..], &trust.against].concat();
+    let mut claims = vec![given::claim_signed(&all, trust.key.as_ref())];
     let claim = &mut claims[0];
-    claim.title = "the checkpoint is signed by the checkpoint key".into();
+    if trust.against.is_empty() {
+        claim.title = "the checkpoint is signed by the checkpoint key".into();
+    }
     if trust.key.is_none() {
         claim.verdict = Verdict::NotShown {
             missing: "whose checkpoint it is; anyone can make one with any entry in it, so `--checkpoint-key` must \

@@ -6,23 +6,38 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::given::parse_key;
+pub(crate) use super::given::unreadable;
 use super::proven::{ProofReport, Trust, check};
-use super::quote::quote;
 use super::signature::{AllowedSigners, KeyRing, Signers};
 use super::witnesses::Witnesses;
-use super::{Options, VerifyError};
+use super::{Options, VerifyError, checkpoints};
 
 /// The largest proof file, in bytes. It has one entry, which is limited like git's objects.
 const MAX_PROOF_BYTES: u64 = 128 << 20;
 
-/// Checks a proof file. Uses the options about signers, witnesses, the trail and the checkpoint key.
+/// Checks a proof file. Uses the options about signers, witnesses, the trail, the checkpoint key, and checkpoints in
+/// files that the proof must agree with.
 ///
 /// # Errors
 ///
 /// The file is not a proof, or a file in the options cannot be used.
 pub fn verify_proof(file: &Path, options: &Options<'_>) -> Result<ProofReport, VerifyError> {
     let bytes = read_at_most(file, MAX_PROOF_BYTES)?;
-    let trust = Trust {
+    let trust = trust(options)?;
+    check(file, &bytes, &trust).map_err(|why| unreadable(file, why))
+}
+
+/// The keys and expectations, with the checkpoints that the auditor keeps.
+///
+/// # Errors
+///
+/// A file in the options cannot be used.
+pub(crate) fn trust<'a>(options: &'a Options<'_>) -> Result<Trust<'a>, VerifyError> {
+    let mut against = Vec::new();
+    for path in &options.against {
+        against.extend(checkpoints::load(path)?);
+    }
+    Ok(Trust {
         key: options
             .checkpoint_key
             .as_deref()
@@ -32,8 +47,8 @@ pub fn verify_proof(file: &Path, options: &Options<'_>) -> Result<ProofReport, V
         signers: signers(options)?,
         asks_for_signatures: asks_for_signatures(options),
         witnesses: witnesses(options)?,
-    };
-    check(file, &bytes, &trust).map_err(|why| unreadable(file, why))
+        against,
+    })
 }
 
 /// Whether a signature is required even if no signers are given.
@@ -103,12 +118,5 @@ pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, VerifyErro
         Ok(_) if bytes.len() as u64 <= most => Ok(bytes),
         Ok(_) => Err(unreadable(path, "is too long")),
         Err(error) => Err(unreadable(path, format!("cannot be read: {error}"))),
-    }
-}
-
-pub(crate) fn unreadable(path: &Path, why: impl Into<String>) -> VerifyError {
-    VerifyError::Unreadable {
-        what: format!("the file {}:", quote(path.as_os_str().as_encoded_bytes())),
-        why: why.into(),
     }
 }

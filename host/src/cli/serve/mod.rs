@@ -63,6 +63,9 @@ pub struct Args {
     /// trail]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
+    /// Show no pages for people at /
+    #[arg(long)]
+    no_page: bool,
     /// A file that says who may do what. Each line has `read`, `write` or `admin`, optionally a name that is recorded
     /// with reports, and a token
     #[arg(long, value_name = "FILE")]
@@ -155,6 +158,9 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         at: args.checkpoint_witness.clone(),
         keys: witness_keys(args.checkpoint_witness_keys.as_deref())?,
     };
-    let parts = parts::gather(&settings, flags, witnesses, session)?;
+    let mut parts = parts::gather(&settings, flags, witnesses, session)?;
+    if args.no_page {
+        parts.check_proof = None;
+    }
     run::serve(args, parts, session, &log)
 }

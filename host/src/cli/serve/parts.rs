@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::checkpoint_job::{CheckpointJob, prepare_checkpoints};
 use super::hooks::hooks;
-use super::proving::proving;
+use super::proving::{checking, proving};
 use super::reload::Reload;
 use super::replicated::{ReplicatedPart, replicated_part};
 use super::sync_job::{SyncJob, prepare_copies};
@@ -26,7 +26,7 @@ use crate::cli::session::{
 use crate::cli::store::{options_of, place};
 use crate::cli::{Failure, Result};
 use crate::config::{Settings, repository_file};
-use crate::http::{Limits, Listen, Prove, TokenLimits, Tokens, Transport};
+use crate::http::{CheckProof, Limits, Listen, Prove, TokenLimits, Tokens, Transport};
 use crate::orchestrator::Deadlines;
 use crate::orchestrator::{
     self, LEASE_TERM, LoadPolicy, OnPolicyFault, OpenTrail, RequestedPolicy,
@@ -65,6 +65,8 @@ pub struct Parts {
     pub longest: Duration,
     /// How to prove entries.
     pub prove: Option<Prove>,
+    /// How pages check a proof; `None` for no pages.
+    pub check_proof: Option<CheckProof>,
     /// How long conflicts and refusals stay in the store; `None` means for ever.
     pub turned_down_retention: Option<Duration>,
     /// Within what time announced tasks have to end.
@@ -146,6 +148,7 @@ pub fn gather(
     let checkpoint_job = prepare_checkpoints(settings, &trail, witnesses, session)?;
     let sync_job = prepare_copies(settings, &trail)?;
     let prove = proving(settings, session)?;
+    let check_proof = Some(checking(settings)?);
     let open_options = session.record_options(settings)?;
     let directory = trail.common_dir().to_owned();
     let store_options = store::Options {
@@ -169,6 +172,7 @@ pub fn gather(
         options,
         replicated,
         prove,
+        check_proof,
         turned_down_retention: settings.turned_down_retention,
         deadlines: deadlines(settings),
         checkpoint_job,

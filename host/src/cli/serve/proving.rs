@@ -6,7 +6,8 @@ use crate::checkpoint::{self, CheckpointError, CheckpointKey, Target};
 use crate::cli::Result;
 use crate::cli::session::Session;
 use crate::config::Settings;
-use crate::http::{NoProof, Prove};
+use crate::http::{CheckProof, NoProof, Prove};
+use crate::verifier;
 
 /// From the settings; `None` if they give neither a key nor a place.
 pub fn proving(settings: &Settings, session: &Session) -> Result<Option<Prove>> {
@@ -52,4 +53,19 @@ pub fn proving(settings: &Settings, session: &Session) -> Result<Option<Prove>> 
         let proof = checkpoint::prove(trail, task_id, &note).map_err(failed)?;
         Ok(proof.file)
     })))
+}
+
+/// How pages check a proof: as `verify --proof` does, with this host's own checkpoint key, if it has one.
+pub fn checking(settings: &Settings) -> Result<CheckProof> {
+    let key = settings.checkpoint.key.as_deref();
+    let key = key.map(CheckpointKey::load).transpose()?;
+    let checkpoint_key = key.map(|key| key.public());
+    Ok(Arc::new(move |file, proof| {
+        let options = verifier::Options {
+            file: Some(file.to_owned()),
+            checkpoint_key: checkpoint_key.clone(),
+            ..verifier::Options::default()
+        };
+        verifier::check(proof, &options).json
+    }))
 }

@@ -97,7 +97,8 @@ impl ServiceRun {
             closing,
         )
         .await?
-        .proving(parts.prove.clone());
+        .proving(parts.prove.clone())
+        .with_pages(parts.check_proof.clone());
         let service = match &parts.admin {
             Some((listen_text, listen)) => service.also_admin(listen, listen_text).await?,
             None => service,

@@ -8,6 +8,7 @@ use crate::cli::session::Session;
 use crate::cli::time;
 use crate::config::{Settings, Signing};
 use crate::outcome::counted;
+use crate::verifier::TRAIL_RULE;
 use crate::verify::{self, Freshness, Options, Require};
 
 /// What to check besides the structural claims.
@@ -106,12 +107,7 @@ impl AuditFlags {
 
     fn trail(&self) -> Result<Option<String>, UsageError> {
         let named = self.trail.as_deref().map(|text| {
-            verify::trail_named(text).ok_or_else(|| {
-                UsageError(
-                    "--trail must be a uuid, or `commit-` and the id of the first entry's commit, as in the first line of a checkpoint"
-                        .into(),
-                )
-            })
+            verify::trail_named(text).ok_or_else(|| UsageError(format!("--trail {TRAIL_RULE}")))
         });
         named.transpose()
     }

@@ -20,7 +20,7 @@ pub use answer::text_of;
 pub use events::{cloudevents, handshake};
 pub use hooks::{Deliveries, Hook, Scheme, hook};
 pub use lineage::lineage;
-pub use tasks::by_source_id;
+pub use tasks::{by_source_id, first_by_source_id};
 pub use work_result::{plan, work_result};
 
 // The paths that the description of the service is made from.

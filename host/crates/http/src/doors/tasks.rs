@@ -52,15 +52,36 @@ pub async fn by_source_id(
     }
     let source_id = source_id.filter(|text| !text.is_empty());
     let source_id = source_id.ok_or_else(|| Problem::parameter("source_id", "must be given"))?;
-    let sources = shipped()
-        .iter()
-        .map(|shipped| shipped.name)
-        .chain(source.as_deref());
+    Ok(Json(FoundTasks {
+        schema: SCHEMA,
+        tasks: find(&app, &source_id, source.as_deref()).await?,
+    }))
+}
+
+/// The first task with this original id.
+///
+/// # Errors
+///
+/// The store cannot be queried.
+pub async fn first_by_source_id(
+    app: &Arc<App>,
+    source_id: &str,
+) -> Result<Option<String>, Problem> {
+    let found = find(app, source_id, None).await?;
+    Ok(found.into_iter().next().map(|task| task.task_id))
+}
+
+async fn find(
+    app: &Arc<App>,
+    source_id: &str,
+    source: Option<&str>,
+) -> Result<Vec<FoundTask>, Problem> {
+    let sources = shipped().iter().map(|shipped| shipped.name).chain(source);
     let _turn = app.turn().await?;
     let store = app.orchestrator.store();
     let mut tasks: Vec<FoundTask> = Vec::new();
     // Ids are encoded the same way each time, so that the primary key is the index.
-    let wanted: Vec<Vec<outcome::TaskId>> = candidates(&source_id, sources)
+    let wanted: Vec<Vec<outcome::TaskId>> = candidates(source_id, sources)
         .into_iter()
         .map(|attempts| attempts.take(MAX_ATTEMPTS).collect())
         .collect();
@@ -84,10 +105,7 @@ pub async fn by_source_id(
             }
         }
     }
-    Ok(Json(FoundTasks {
-        schema: SCHEMA,
-        tasks,
-    }))
+    Ok(tasks)
 }
 
 /// The most attempts that are looked for.

@@ -46,6 +46,27 @@ impl Orchestrator {
 }
 
 impl Orchestrator {
+    /// What the commit of an entry says about how it was decided: its trailers `Audit-…` in order.
+    ///
+    /// # Errors
+    ///
+    /// The commit cannot be read.
+    pub async fn trailers(&self, commit: &str) -> Result<Vec<(String, String)>, TrailError> {
+        let (in_force, commit) = (self.in_force(), commit.to_owned());
+        let reading = tokio::task::spawn_blocking(move || {
+            let contents = in_force.recorder.trail().commit_contents(&commit)?;
+            let text = String::from_utf8_lossy(&contents);
+            // The last paragraph: the subject is the policy's, and may look like anything.
+            let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
+            let lines = last.lines().filter(|line| line.starts_with("Audit-"));
+            let pairs = lines.filter_map(|line| line.split_once(": "));
+            Ok(pairs
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect())
+        });
+        reading.await.unwrap_or(Err(TrailError::Internal))
+    }
+
     /// Whether the trail has an entry for a task. Reads files, so it blocks.
     ///
     /// # Errors
