@@ -21,6 +21,7 @@ mod reconcile;
 mod refusals;
 mod releases;
 mod report;
+mod sealing;
 mod settings;
 mod trails;
 mod usage;

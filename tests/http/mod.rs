@@ -20,6 +20,7 @@ mod queries;
 mod reload;
 mod reporters;
 mod reports;
+mod sealing;
 mod tags;
 mod tokens;
 

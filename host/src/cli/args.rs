@@ -7,9 +7,9 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 
 use super::output::{HEADING, STRONG};
 use super::{
-    checkpoint, commit, completions, ddl, demo, doctor, export, hook, ingest, init, log, man, map,
-    policy, prove, ready, reconcile, report, serve, show, submissions, sync, trail, verify,
-    version, witness,
+    checkpoint, commit, completions, ddl, demo, doctor, erase, export, hook, ingest, init, keys,
+    log, man, map, policy, prove, ready, reconcile, report, serve, show, submissions, sync, trail,
+    verify, version, witness,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -79,6 +79,9 @@ pub enum Command {
     Submissions(submissions::Args),
     Report(report::Args),
     Export(export::Args),
+    Erase(erase::Args),
+    Erasures(erase::ListArgs),
+    Keys(keys::Args),
     Verify(verify::Args),
     Checkpoint(checkpoint::Args),
     Prove(prove::Args),
@@ -100,6 +103,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Record", &["commit", "ingest", "serve", "ready"]),
     ("Copy", &["sync"]),
     ("Read", &["show", "log", "submissions", "report", "export"]),
+    ("Erase", &["erase", "erasures", "keys"]),
     (
         "Prove",
         &["verify", "checkpoint", "prove", "witness", "reconcile"],

@@ -2,6 +2,7 @@
 
 mod continuation;
 mod machine;
+mod sealing;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -82,6 +83,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         doctor.store(url, trail.as_ref());
     }
     if let Some(trail) = trail {
+        doctor.sealing(&trail, &settings);
         doctor.policy(&trail, &settings, session);
         let tried = round_trip(trail.common_dir(), &settings, session);
         doctor.note(
@@ -459,6 +461,7 @@ fn round_trip(beside: &Path, settings: &Settings, session: &Session) -> Result<(
         settings: found.settings,
         secret: None,
         delivery: crate::recorder::Delivery::default(),
+        sealer: None,
     };
     let recorder = Recorder::new(trail, found.policy, options);
     let outcome = br#"{"task_id":"doctor","status":"completed"}"#;

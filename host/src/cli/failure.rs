@@ -16,7 +16,9 @@ use crate::policies::PoliciesError;
 use crate::policy::{CompileError, LoadError, RecordingError};
 use crate::reconcile::ReconcileError;
 use crate::recorder::continuation::ContinuationError;
+use crate::recorder::erasures::ErasureError;
 use crate::reports::LayoutError;
+use crate::sealing::KeyStoreError;
 use crate::store::StoreError;
 use crate::trail::TrailError;
 use crate::verify::VerifyError;
@@ -126,6 +128,31 @@ impl From<RemoteError> for Failure {
     }
 }
 
+impl From<KeyStoreError> for Failure {
+    fn from(error: KeyStoreError) -> Failure {
+        Failure {
+            cause: Some(Cause::Keys),
+            retry: true,
+            ..Failure::from_error(Exit::CouldNot, error)
+        }
+    }
+}
+
+impl From<ErasureError> for Failure {
+    fn from(error: ErasureError) -> Failure {
+        match error {
+            ErasureError::Trail(error) => error.into(),
+            ErasureError::Load(error) => error.into(),
+            ErasureError::Keys(error) => error.into(),
+            error => Failure {
+                cause: Some(Cause::Keys),
+                retry: true,
+                ..Failure::from_error(Exit::CouldNot, error)
+            },
+        }
+    }
+}
+
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Failure {
         // The engine panicked: nothing is wrong with the policy or the settings.
@@ -228,6 +255,7 @@ could_not! {
     crate::policies::SecretFileError,
     LayoutError,
     RecordingError,
+    crate::sealing::SealError,
     serde_json::Error,
     tempfile::PersistError,
     tokio::task::JoinError,

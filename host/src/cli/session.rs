@@ -13,6 +13,7 @@ use super::exit::{UsageError, cannot_read};
 use super::intake::delivery;
 use super::output::{Output, SlowCompileNotice, warn};
 use super::policy::{Source, check_declared, check_signed};
+use super::sealing;
 use super::settings_file::{SettingsFile, joined_settings, settings_file};
 use super::signing;
 use super::text::Line;
@@ -286,6 +287,7 @@ impl Session {
             settings: policy_settings,
             secret,
             delivery: delivery(settings, [])?,
+            sealer: sealing::sealer(settings, trail, self.clock.now())?,
         };
         Ok((policy, options))
     }

@@ -140,7 +140,7 @@ fn children(value: &str, each: &mut dyn FnMut(&str, &str)) {
 }
 
 /// Where a part of a text is.
-fn range(text: &str, part: &str) -> Range<usize> {
+pub(crate) fn range(text: &str, part: &str) -> Range<usize> {
     let from = part.as_ptr() as usize - text.as_ptr() as usize;
     from..from + part.len()
 }

@@ -1,17 +1,18 @@
 //! Seals and opens the documents of one trail: which members, whose key, and what is the same.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outcome::json;
 use zeroize::Zeroizing;
 
 use super::document::{
-    Found, UnknownSeal, is_sealed, matching, replace, sealed_members, strings_in, value_at,
+    Found, UnknownSeal, is_sealed, matching, range, replace, sealed_members, strings_in, value_at,
 };
 use super::key::{KeyId, SecretKey};
 use super::keys::{KeyOwner, KeyState, KeyStore, KeyStoreError};
-use super::member::{OpenError, Place, SealedMember, seal};
+use super::member::{OpenError, Place, SealedMember, disclosure, seal};
 use super::pattern::Pattern;
 
 /// What the operator wants to be sealed.
@@ -46,6 +47,9 @@ pub enum SealError {
         /// Why not.
         error: OpenError,
     },
+    /// The store of keys has made no key although it was asked to.
+    #[error("the key store has made no key")]
+    NotMade,
     /// The document is not UTF-8.
     #[error("the document is not UTF-8")]
     NotText,
@@ -75,12 +79,19 @@ pub struct Opened {
 pub struct Sealer {
     rules: Rules,
     keys: Arc<KeyStore>,
+    /// Keys of outcomes that were announced, each for one use. Only for sealing: if such a key is erased meanwhile, what
+    /// is sealed with it is erased too.
+    prepared: Mutex<HashMap<KeyOwner, (KeyId, SecretKey)>>,
 }
 
 impl Sealer {
     /// Joins rules and keys.
     pub fn new(rules: Rules, keys: Arc<KeyStore>) -> Sealer {
-        Sealer { rules, keys }
+        Sealer {
+            rules,
+            keys,
+            prepared: Mutex::default(),
+        }
     }
 
     /// The store of keys.
@@ -101,7 +112,31 @@ impl Sealer {
         let owners = documents.map(|(task, document)| self.owner(task, document));
         let mut owners: Vec<KeyOwner> = owners.collect();
         owners.dedup();
-        self.keys.obtain(&owners, now).map(|_| ())
+        let states = self.keys.obtain(&owners, now)?;
+        let live = owners
+            .into_iter()
+            .zip(states)
+            .filter_map(|(owner, state)| match state {
+                KeyState::Live(id, key) => Some((owner, (id, key))),
+                _ => None,
+            });
+        let mut prepared = self.prepared();
+        // What is left of the batch before was refused, or recorded before.
+        prepared.clear();
+        prepared.extend(live);
+        Ok(())
+    }
+
+    /// The texts within the values of a document that would be sealed.
+    pub fn secrets(&self, document: &str) -> Vec<Zeroizing<String>> {
+        let mut secrets = Vec::new();
+        for found in matching(document, &self.rules.patterns) {
+            let value = &document[found.range];
+            strings_in(value, &mut |text| {
+                secrets.push(Zeroizing::new(text.to_owned()))
+            });
+        }
+        secrets
     }
 
     /// Seals the members of a document that the rules name. `outcome` says whose they are: the submitted document, which
@@ -126,12 +161,7 @@ impl Sealer {
                 secrets: Vec::new(),
             });
         }
-        let state = self.keys.obtain(&[self.owner(task, outcome)], now)?.pop();
-        let (id, key) = match state {
-            Some(KeyState::Live(id, key)) => (id, key),
-            Some(KeyState::Erased(id)) => return Err(SealError::Erased(id)),
-            _ => return Err(SealError::Keys(KeyStoreError::OtherKey)),
-        };
+        let (id, key) = self.live_key(task, outcome, now)?;
         let mut secrets = Vec::new();
         let sealed: Vec<String> = found
             .iter()
@@ -146,6 +176,105 @@ impl Sealer {
         let ranges = found.iter().map(|found| &found.range);
         let text = replace(document, ranges.zip(sealed.iter().map(|value| &**value)));
         Ok(SealedDocument { text, secrets })
+    }
+
+    /// The disclosure of one sealed member of an entry: its value with the salt, which a library for SD-JWT checks against
+    /// the digest in the entry. `None` if the entry has no sealed member there.
+    ///
+    /// # Errors
+    ///
+    /// It does not open, or was erased; the keys cannot be reached.
+    pub fn disclose(
+        &self,
+        task: &str,
+        entry: &str,
+        pointer: &str,
+    ) -> Result<Option<String>, SealError> {
+        let members = sealed_members(entry)?;
+        let Some(member) = members.into_iter().find(|it| it.pointer == pointer) else {
+            return Ok(None);
+        };
+        let (id, key) = match self.keys.find(&member.what.key)? {
+            KeyState::Live(id, key) => (id, key),
+            KeyState::Erased(id) => return Err(SealError::Erased(id)),
+            KeyState::None => return Err(SealError::NoKey(member.what.key)),
+        };
+        debug_assert_eq!(id, member.what.key);
+        let place = self.place(task, pointer);
+        let value = member.what.open(&key, &place);
+        let value = value.map_err(|error| SealError::Open {
+            pointer: member.pointer,
+            error,
+        })?;
+        Ok(Some(disclosure(&key, &place, &value)))
+    }
+
+    /// Seals the members of a document that are sealed in another one, with the same keys: to compare the two.
+    ///
+    /// # Errors
+    ///
+    /// A key is not live, or a member is missing; the keys cannot be reached.
+    pub fn seal_like(&self, task: &str, sealed: &str, document: &str) -> Result<String, SealError> {
+        let mut values = Vec::new();
+        for member in sealed_members(sealed)? {
+            let value = value_at(document, &member.pointer).ok_or(SealError::NotMade)?;
+            let key = match self.keys.find(&member.what.key)? {
+                KeyState::Live(_, key) => key,
+                KeyState::Erased(id) => return Err(SealError::Erased(id)),
+                KeyState::None => return Err(SealError::NoKey(member.what.key)),
+            };
+            let place = self.place(task, &member.pointer);
+            let again = seal(&key, &member.what.key, &place, value).to_json();
+            values.push((range(document, value), again));
+        }
+        // In the order of this document, which may be another one.
+        values.sort_by_key(|(range, _)| range.start);
+        let values = values.iter().map(|(range, value)| (range, value.as_str()));
+        Ok(replace(document, values))
+    }
+
+    /// Seals a whole text, which need not be an outcome, under the key of the outcome that it belongs to.
+    ///
+    /// # Errors
+    ///
+    /// The same as [`Sealer::seal`].
+    pub fn seal_whole(
+        &self,
+        task: &str,
+        outcome: &str,
+        text: &str,
+        now: i64,
+    ) -> Result<String, SealError> {
+        let (id, key) = self.live_key(task, outcome, now)?;
+        Ok(seal(&key, &id, &self.place(task, ""), text).to_json())
+    }
+
+    /// Whether a document has members that the rules name.
+    pub fn matches(&self, document: &str) -> bool {
+        !matching(document, &self.rules.patterns).is_empty()
+    }
+
+    /// Whether the rules name any member.
+    pub fn has_rules(&self) -> bool {
+        !self.rules.patterns.is_empty()
+    }
+
+    /// The key of an outcome, made if there is none.
+    fn live_key(
+        &self,
+        task: &str,
+        outcome: &str,
+        now: i64,
+    ) -> Result<(KeyId, SecretKey), SealError> {
+        let owner = self.owner(task, outcome);
+        if let Some(prepared) = self.prepared().remove(&owner) {
+            return Ok(prepared);
+        }
+        match self.keys.obtain(&[owner], now)?.pop() {
+            Some(KeyState::Live(id, key)) => Ok((id, key)),
+            Some(KeyState::Erased(id)) => Err(SealError::Erased(id)),
+            _ => Err(SealError::NotMade),
+        }
     }
 
     /// Opens the sealed values of a document. Erased ones stay sealed and are named.
@@ -240,6 +369,10 @@ impl Sealer {
             task,
             pointer,
         }
+    }
+
+    fn prepared(&self) -> MutexGuard<'_, HashMap<KeyOwner, (KeyId, SecretKey)>> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whose key a document needs.

@@ -212,9 +212,13 @@ impl KeyStore {
                 self.subject_digest(owner.subject.as_deref()),
             )
         });
-        self.writer.make(wanted.collect(), now, self)?;
-        for index in missing {
-            states[index] = self.find_owner(&owners[index])?;
+        let made = self.writer.make(wanted.collect(), now, self)?;
+        for (index, made) in missing.into_iter().zip(made) {
+            states[index] = match made {
+                Some((id, key)) => KeyState::Live(id, key),
+                // Another process was faster.
+                None => self.find_owner(&owners[index])?,
+            };
         }
         Ok(states)
     }

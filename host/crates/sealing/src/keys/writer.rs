@@ -17,9 +17,20 @@ pub(super) struct Writer {
 /// The tasks and digests of persons that need keys.
 type Owners = Vec<(String, Vec<u8>)>;
 
+/// For each owner its new key; `None` if it had one already.
+pub(super) type Made = Vec<Option<(KeyId, SecretKey)>>;
+
 struct Request {
     owners: Owners,
-    is_done: Mutex<bool>,
+    /// Set once the keys are durable.
+    made: Mutex<Option<Made>>,
+}
+
+impl Request {
+    fn take(&self) -> Option<Made> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.take()
+    }
 }
 
 impl Writer {
@@ -43,37 +54,29 @@ impl Writer {
         owners: Owners,
         now: i64,
         store: &KeyStore,
-    ) -> Result<(), KeyStoreError> {
+    ) -> Result<Made, KeyStoreError> {
         let request = Arc::new(Request {
             owners,
-            is_done: Mutex::new(false),
+            made: Mutex::default(),
         });
         let waiting = || self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting().push(Arc::clone(&request));
         let mut connection = self.lock();
         // The caller that had the lock before may have made these keys, too.
-        let is_done = |request: &Request| {
-            *request
-                .is_done
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        if is_done(&request) {
-            return Ok(());
+        if let Some(made) = request.take() {
+            return Ok(made);
         }
         let mut together = std::mem::take(&mut *waiting());
         // A caller that failed has taken this request along.
         if !together.iter().any(|other| Arc::ptr_eq(other, &request)) {
-            together.push(request);
+            together.push(Arc::clone(&request));
         }
-        insert(&mut connection, &together, now, store)?;
-        for request in together {
-            *request
-                .is_done
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = true;
+        let made = insert(&mut connection, &together, now, store)?;
+        for (request, made) in together.iter().zip(made) {
+            let mut place = request.made.lock().unwrap_or_else(PoisonError::into_inner);
+            *place = Some(made);
         }
-        Ok(())
+        Ok(request.take().unwrap_or_default())
     }
 }
 
@@ -82,23 +85,30 @@ fn insert(
     together: &[Arc<Request>],
     now: i64,
     store: &KeyStore,
-) -> Result<(), KeyStoreError> {
+) -> Result<Vec<Made>, KeyStoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let generation: i64 =
         transaction.query_row("SELECT generation FROM meta", [], |row| row.get(0))?;
     let under = store.generation(generation)?;
+    let mut all = Vec::with_capacity(together.len());
     {
         let mut insert = transaction.prepare_cached(
             "INSERT INTO keys (id, task, subject, generation, wrapped, made_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (task, subject) DO NOTHING",
         )?;
-        for (task, subject) in together.iter().flat_map(|request| &request.owners) {
-            let (id, key) = (KeyId::random()?, SecretKey::random()?);
-            let wrapped = wrap(&under, id.as_str(), &key);
-            insert.execute((id.as_str(), task, subject, generation, wrapped, now))?;
+        for request in together {
+            let mut made = Vec::with_capacity(request.owners.len());
+            for (task, subject) in &request.owners {
+                let (id, key) = (KeyId::random()?, SecretKey::random()?);
+                let wrapped = wrap(&under, id.as_str(), &key);
+                let values = (id.as_str(), task, subject, generation, wrapped, now);
+                let is_new = insert.execute(values)? == 1;
+                made.push(is_new.then_some((id, key)));
+            }
+            all.push(made);
         }
     }
     // The commit point: from here on the keys survive a power cut.
     transaction.commit()?;
-    Ok(())
+    Ok(all)
 }

@@ -27,6 +27,7 @@ mod pulse;
 mod recorded;
 mod refused;
 mod retire;
+mod sealed;
 mod settled;
 mod settler;
 mod status;
