@@ -22,6 +22,7 @@ mod reporters;
 mod reports;
 mod sealing;
 mod tags;
+mod tls;
 mod tokens;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

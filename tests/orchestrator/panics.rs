@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chiffon_audit_cli::clock::SystemClock;
-use chiffon_audit_cli::http::{Limits, Service, Tokens};
+use chiffon_audit_cli::http::{Limits, Service, Tokens, Transport};
 use chiffon_audit_cli::orchestrator::{Orchestrator, Origin};
 use chiffon_audit_cli::store::{self, State, StoreUrl};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -37,7 +37,14 @@ impl Host {
         let (close, closed) = watch::channel(false);
         let said = "127.0.0.1:0";
         let (listen, tokens) = (said.parse().unwrap(), Tokens::default());
-        let service = Service::listen(&listen, said, tokens, Limits::default(), closed);
+        let service = Service::listen(
+            &listen,
+            said,
+            tokens,
+            Transport::Clear,
+            Limits::default(),
+            closed,
+        );
         let service = service.await.unwrap();
         let address = service.address().trim_start_matches("http://").to_owned();
         service.gate().open(orchestrator.clone());

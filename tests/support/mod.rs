@@ -1,5 +1,6 @@
 //! Shared parts of the tests: temporary repositories, stock git with an isolated configuration, and outcomes.
 
+pub mod certificates;
 pub mod place;
 pub mod registry;
 pub mod signers;

@@ -169,7 +169,7 @@ impl Exit {
     /// The exit code for a service that could not start.
     pub fn of_serve_error(error: &ServeError) -> Exit {
         match error {
-            ServeError::NoTokens(_) => Exit::Usage,
+            ServeError::NoTokens(_) | ServeError::ClearText(_) => Exit::Usage,
             _ => Exit::CouldNot,
         }
     }

@@ -38,18 +38,27 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         serve_listen: args.listen.clone(),
         ..Settings::default()
     })?;
-    let address = settings.serve_listen.unwrap_or_else(|| LISTEN.to_owned());
+    let service = settings.service;
+    // Where clients need a certificate, probes have a separate address.
+    let for_probes = match (&args.listen, service.tls_client_ca.is_some()) {
+        (None, true) => service.admin_listen,
+        _ => None,
+    };
+    let address = for_probes
+        .or(settings.serve_listen)
+        .unwrap_or_else(|| LISTEN.to_owned());
+    let has_tls = service.tls_certificate.is_some();
     let listen = address
         .parse::<Listen>()
         .map_err(|error| UsageError(format!("{address}: {error}")))?;
     let (is_ready, body) =
-        ask(&listen).with_context(|| format!("cannot ask the service on {address}"))?;
+        ask(&listen, has_tls).with_context(|| format!("cannot ask the service on {address}"))?;
     session.output.line(format_args!("{}", body.trim_end()))?;
     Ok(if is_ready { Exit::Done } else { Exit::CouldNot })
 }
 
 /// Asks the service. Returns whether it takes outcomes, and the body of its answer.
-fn ask(listen: &Listen) -> Result<(bool, String)> {
+fn ask(listen: &Listen, has_tls: bool) -> Result<(bool, String)> {
     match listen {
         Listen::Unix(path) => {
             let stream = UnixStream::connect(path)?;
@@ -63,7 +72,10 @@ fn ask(listen: &Listen) -> Result<(bool, String)> {
             let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.set_write_timeout(Some(PATIENCE))?;
-            exchange(stream)
+            match has_tls {
+                true => exchange(tls::unverified(stream)?),
+                false => exchange(stream),
+            }
         }
     }
 }

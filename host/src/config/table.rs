@@ -181,6 +181,18 @@ pub(super) const KEYS: &[Key] = settings! {
         "serve.admin_listen" (operator) service.admin_listen: LISTEN,
             "none",
             "a second address, for `/healthz`, `/readyz` and `/metrics` alone";
+        "serve.tls.certificate" (operator) service.tls_certificate: PATH,
+            "none: no TLS",
+            "file of the certificate for TLS at every TCP address, in PEM form, followed by those of intermediate authorities";
+        "serve.tls.key" (operator) service.tls_key: PATH,
+            "none",
+            "file of its private key, which only its owner may read";
+        "serve.tls.client_ca" (operator) service.tls_client_ca: PATH,
+            "none: clients need no certificate",
+            "file of the authorities whose clients may connect";
+        "serve.behind_proxy" (operator) service.behind_proxy: SWITCH,
+            "false",
+            "whether a proxy in front of this host terminates TLS; an address that other machines can reach then needs none here";
         "serve.allowed_hosts" (operator) service.allowed_hosts: HOSTS,
             "none",
             "names that `Host` may give where there are no tokens, in addition to this machine's own";

@@ -35,7 +35,11 @@ fn answered_with(answer: &'static [u8], parameters: &str) -> (String, Vec<u8>) {
 fn nothing_is_sent_to_a_server_that_declines_tls() {
     let dir = crate::support::temporary();
     let file = dir.path().join("ca.pem");
-    std::fs::write(&file, super::server::Authority::new("a").pem()).unwrap();
+    std::fs::write(
+        &file,
+        crate::support::certificates::Authority::new("a").pem(),
+    )
+    .unwrap();
     let ca = file.display().to_string();
     for parameters in [FULL, super::BY_AUTHORITY, BOUND, "sslrootcert=CA"] {
         let (error, sent) = answered_with(b"N", &parameters.replace("CA", &ca));

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use super::super::run;
 use super::FULL;
-use super::server::{Authority, params, refusal};
+use super::server::refusal;
+use crate::support::certificates::{Authority, params};
 
 #[test]
 fn a_file_that_cannot_be_used_is_refused_with_the_cause() {

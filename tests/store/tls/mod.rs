@@ -8,7 +8,8 @@ pub mod server;
 use rcgen::KeyPair;
 
 use super::run;
-use server::{Authority, NAME, TlsServer, open, params, params_between, refusal, self_signed};
+use crate::support::certificates::{Authority, params};
+use server::{NAME, TlsServer, open, params_between, refusal, self_signed};
 
 const FULL: &str = "sslmode=verify-full&sslrootcert=CA";
 const BY_AUTHORITY: &str = "sslmode=verify-ca&sslrootcert=CA";
@@ -183,7 +184,7 @@ fn a_server_that_asks_for_a_certificate_gets_the_named_one() {
             );
             server.url("certified", &files)
         };
-        let put = |name: &str, identity: server::Identity| {
+        let put = |name: &str, identity: crate::support::certificates::Identity| {
             server.put(&format!("{name}.crt"), &identity.certificate);
             server.put(&format!("{name}.key"), &identity.key);
         };

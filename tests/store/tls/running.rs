@@ -4,7 +4,8 @@ use chiffon_audit_cli::store::Store;
 
 use super::super::run;
 use super::FULL;
-use super::server::{Authority, Identity, NAME, TlsServer, open, params, params_between};
+use super::server::{NAME, TlsServer, open, params_between};
+use crate::support::certificates::{Authority, Identity, params};
 
 /// Why no new session can be made. The first calls may get the end of the sessions that there were.
 async fn failure(store: &dyn Store) -> String {

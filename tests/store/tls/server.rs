@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chiffon_audit_cli::store::{self, Store, StoreError, StoreUrl};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
-};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+use crate::support::certificates::{Authority, Identity, params};
 
 use super::super::place::options;
 use super::super::server::Server;
@@ -27,59 +27,6 @@ hostssl all md5 127.0.0.1/32 md5
 hostssl all trusted 127.0.0.1/32 trust
 hostssl all certified 127.0.0.1/32 scram-sha-256 clientcert=verify-full
 ";
-
-/// A certificate and its key, as PEM.
-pub struct Identity {
-    pub certificate: String,
-    pub key: String,
-}
-
-/// An authority that issues certificates.
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    pub fn new(name: &str) -> Authority {
-        let mut params = params(&[], name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    pub fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// Its own certificate and key.
-    pub fn own(&self) -> Identity {
-        Identity {
-            certificate: self.pem(),
-            key: self.0.key().serialize_pem(),
-        }
-    }
-
-    /// Issues a certificate for these names.
-    pub fn issue(&self, names: &[&str]) -> Identity {
-        self.issue_by(params(names, "server"))
-    }
-
-    /// Issues a certificate with other properties.
-    pub fn issue_by(&self, params: CertificateParams) -> Identity {
-        let key = KeyPair::generate().unwrap();
-        Identity {
-            certificate: params.signed_by(&key, &self.0).unwrap().pem(),
-            key: key.serialize_pem(),
-        }
-    }
-}
-
-/// The properties of a certificate for these names, with a common name.
-pub fn params(names: &[&str], common_name: &str) -> CertificateParams {
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let mut params = CertificateParams::new(names).unwrap();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
-    params
-}
 
 /// The properties of a certificate for [`NAME`] that is valid from one year to another.
 pub fn params_between(from: i32, until: i32) -> CertificateParams {

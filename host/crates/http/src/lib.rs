@@ -15,8 +15,10 @@ mod doors;
 mod etag;
 mod events;
 mod front;
+mod gate;
 mod guard;
 mod hosts;
+mod limits;
 mod listen;
 mod openapi;
 mod operate;
@@ -31,12 +33,11 @@ mod query;
 mod slots;
 mod submissions;
 mod task;
+mod tls;
 mod tokens;
 
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -45,10 +46,13 @@ use tokio::sync::watch;
 pub use allowance::TokenLimits;
 pub use answers::{ListedSubmission, Submission as TaskSubmission};
 pub use doors::{Hook, Scheme};
+pub use gate::Gate;
+pub use limits::Limits;
 pub use listen::{Listen, Listener};
 pub use openapi::text as openapi;
 pub use proof::{NoProof, Prove};
 pub use submissions::OverdueItem;
+pub use tls::{ServerTls, TlsError, TlsFiles, Transport};
 pub use tokens::{Tokens, TokensError};
 
 use access::AccessLog;
@@ -59,70 +63,7 @@ use current::Current;
 use front::{Draining, Front};
 use service::orchestrator::Orchestrator;
 use slots::Slots;
-
-/// Limits for clients.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Maximum bytes of a body: the largest outcome document with some white space.
-    pub body: usize,
-    /// Maximum bytes of a policy's component. A Python component has 20 to 40 MB.
-    pub policy: usize,
-    /// How long a body may take to arrive.
-    pub body_time: Duration,
-    /// How long `?wait=committed` waits: less than proxies allow.
-    pub wait: Duration,
-    /// The longest wait granted to `Prefer: wait=N`.
-    pub wait_most: Duration,
-    /// Maximum simultaneous connections. At the limit, a new connection replaces the one that has been idle for
-    /// longest.
-    pub connections: usize,
-    /// Maximum simultaneous connections from one address, or from one IPv6 network of 64 bits.
-    pub connections_per_peer: usize,
-    /// Maximum bytes of bodies that were read and not yet answered, over all requests.
-    pub bytes_in_flight: usize,
-    /// Maximum simultaneous store queries.
-    pub queries: usize,
-    /// Maximum simultaneous event followers.
-    pub followers: usize,
-    /// Hosts, besides this machine, that a request may name if there are no tokens.
-    pub allowed_hosts: Vec<String>,
-    /// On shutdown, how long requests in flight may take.
-    pub grace: Duration,
-    /// Limits for each token.
-    pub token: TokenLimits,
-    /// Whether to log a line for each request.
-    pub access_log: bool,
-    /// How documents are taken in.
-    pub door: Arc<intake::Door>,
-    /// Webhooks, by name.
-    pub hooks: Arc<BTreeMap<String, Hook>>,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            body: (1 << 20) + (64 << 10),
-            policy: 64 << 20,
-            body_time: Duration::from_secs(30),
-            wait: Duration::from_secs(30),
-            wait_most: Duration::from_secs(300),
-            // With heads of 16 KiB this is 64 MiB if every client stops in the middle of one.
-            connections: 4096,
-            connections_per_peer: 1024,
-            // Each body is in memory several times: as received, as a document, and on its way into the store.
-            bytes_in_flight: 32 << 20,
-            // More than processors and disks answer at once; each may take some megabytes.
-            queries: 16,
-            followers: 512,
-            allowed_hosts: Vec::new(),
-            grace: Duration::from_secs(10),
-            token: TokenLimits::default(),
-            access_log: true,
-            door: Arc::default(),
-            hooks: Arc::default(),
-        }
-    }
-}
+use tls::Acceptors;
 
 /// Budget for policy uploads: one at a time, whatever its size.
 const UPLOADS: usize = 1;
@@ -160,6 +101,15 @@ impl App {
         self.draining.is_draining() || *self.close.borrow()
     }
 
+    /// Shows in the metrics when the certificate expires.
+    fn show_expiry(&self, tls: Option<&Current<ServerTls>>) {
+        let expires_at = tls.and_then(|tls| tls.now().expires_at());
+        if let Some(since_epoch) = expires_at {
+            let numbers = &self.orchestrator.metrics().service;
+            numbers.certificate_expires.set(since_epoch.as_secs_f64());
+        }
+    }
+
     /// Completes when the service is told to close.
     async fn closing(&self) {
         let mut close = self.close.clone();
@@ -177,6 +127,12 @@ pub enum ServeError {
         "{0} can be reached from other machines, and there are no tokens: give --tokens FILE, or listen on 127.0.0.1 or unix:PATH"
     )]
     NoTokens(String),
+    /// Tokens and outcomes would cross the network in clear text.
+    #[error(
+        "{0} can be reached from other machines, and tokens would cross the network in clear text: set serve.tls (certificate and \
+         key), give --behind-proxy if a proxy terminates TLS, or listen on 127.0.0.1 or unix:PATH"
+    )]
+    ClearText(String),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
@@ -201,105 +157,28 @@ impl Tokens {
     }
 }
 
+impl Transport {
+    /// Checks that this protects requests to this address: one that other machines can reach needs TLS, here or in a proxy.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::ClearText`].
+    pub fn suffices_for(&self, listen: &Listen, listen_text: &str) -> Result<(), ServeError> {
+        match self {
+            Transport::Clear if !listen.is_local() => {
+                Err(ServeError::ClearText(listen_text.to_owned()))
+            }
+            Transport::Clear | Transport::BehindProxy | Transport::Tls(_) => Ok(()),
+        }
+    }
+}
+
 /// A service that listens but does not answer yet.
 pub struct Service {
     listener: Listener,
     gate: Gate,
     /// The listener for probes and metrics only.
     admin: Option<Listener>,
-}
-
-/// Controls access to a service. Until it is opened, only probes are answered.
-#[derive(Clone)]
-pub struct Gate {
-    front: Front,
-    /// The listener for probes and metrics, with its address.
-    admin: Option<(Front, Listen, String)>,
-    tokens: Current<Tokens>,
-    allowances: Arc<Allowances>,
-    access_log: AccessLog,
-    listen: Listen,
-    listen_text: String,
-    limits: Current<Limits>,
-    /// What handlers share, once it is open.
-    app: Arc<OnceLock<Weak<App>>>,
-    checks_host: bool,
-    connection_slots: Arc<ConnectionSlots>,
-    answers: Budget,
-    prove: Option<Prove>,
-    close: watch::Receiver<bool>,
-}
-
-impl Gate {
-    /// Lets requests through. Must be called once.
-    pub fn open(&self, orchestrator: Orchestrator) {
-        self.connection_slots.show_in(orchestrator.clone());
-        let limits = self.limits.now();
-        let app = Arc::new(App {
-            tokens: self.tokens.clone(),
-            allowances: self.allowances.clone(),
-            access_log: self.access_log.clone(),
-            checks_host: self.checks_host,
-            draining: self.front.draining(),
-            feed: events::Feed::new(orchestrator.clone(), limits.followers),
-            in_flight: Budget::new(limits.bytes_in_flight, Some(orchestrator.clone())),
-            uploads: Budget::new(UPLOADS, None),
-            answers: self.answers.clone(),
-            queries: Slots::new(limits.queries),
-            deliveries: doors::Deliveries::default(),
-            prove: self.prove.clone(),
-            close: self.close.clone(),
-            limits: self.limits.clone(),
-            orchestrator,
-        });
-        // Set once; a second time would change nothing.
-        let _ = self.app.set(Arc::downgrade(&app));
-        if let Some((front, listen, _)) = &self.admin {
-            front.open(admin_router(app.clone(), listen));
-        }
-        self.front.open(router(app));
-    }
-
-    /// Checks that these tokens would be sufficient here.
-    ///
-    /// # Errors
-    ///
-    /// [`ServeError::NoTokens`].
-    pub fn suffices(&self, tokens: &Tokens) -> Result<(), ServeError> {
-        if let Some((_, listen, listen_text)) = &self.admin {
-            tokens.suffice_for(listen, listen_text)?;
-        }
-        tokens.suffice_for(&self.listen, &self.listen_text)
-    }
-
-    /// Uses these tokens from the next request on. Returns whether they differ from the old ones.
-    pub fn change_tokens(&self, tokens: Tokens) -> bool {
-        let differ = *self.tokens.now() != tokens;
-        self.tokens.change(tokens);
-        differ
-    }
-
-    /// Changes the limits from the next request on. Requests in flight keep the old ones; followers and connections
-    /// beyond the new limits stay until they disconnect. Only [`Limits::grace`] is the one of the start.
-    pub fn change_limits(&self, limits: Limits) {
-        self.allowances.set(limits.token);
-        self.access_log.set(limits.access_log);
-        let connections = limits.connections.min(descriptors_for_connections());
-        self.connection_slots
-            .resize(connections, limits.connections_per_peer);
-        if let Some(app) = self.app.get().and_then(Weak::upgrade) {
-            app.queries.resize(limits.queries);
-            app.feed.resize(limits.followers);
-            app.in_flight.resize(limits.bytes_in_flight);
-        }
-        self.limits.change(limits);
-    }
-
-    /// Reports that this host is stopping, so that a load balancer sends requests elsewhere. Requests are still
-    /// answered, and their connections closed.
-    pub fn drain(&self) {
-        self.front.drain();
-    }
 }
 
 impl Service {
@@ -312,10 +191,12 @@ impl Service {
         listen: &Listen,
         listen_text: &str,
         tokens: Tokens,
+        transport: Transport,
         limits: Limits,
         close: watch::Receiver<bool>,
     ) -> Result<Service, ServeError> {
         tokens.suffice_for(listen, listen_text)?;
+        transport.suffices_for(listen, listen_text)?;
         let listener = bind(listen, listen_text).await?;
         let answers = Budget::new(parts::ANSWER_BYTES, None);
         let connection_slots = ConnectionSlots::new(
@@ -332,6 +213,8 @@ impl Service {
             listen: listen.clone(),
             listen_text: listen_text.to_owned(),
             limits: Current::new(limits),
+            tls: transport.tls().cloned().map(Current::new),
+            transport,
             app: Arc::default(),
             // Only a process on this machine can open a Unix socket, and behind a host name there may be a proxy.
             checks_host: matches!(listen, Listen::Tcp(_)) && listen.is_local(),
@@ -363,6 +246,7 @@ impl Service {
         listen_text: &str,
     ) -> Result<Service, ServeError> {
         self.gate.tokens.now().suffice_for(listen, listen_text)?;
+        self.gate.transport.suffices_for(listen, listen_text)?;
         self.admin = Some(bind(listen, listen_text).await?);
         self.gate.admin = Some((Front::default(), listen.clone(), listen_text.to_owned()));
         Ok(self)
@@ -376,7 +260,11 @@ impl Service {
 
     /// The address that it listens on.
     pub fn address(&self) -> String {
-        self.listener.to_string()
+        let scheme = match self.gate.tls {
+            Some(_) => "https",
+            None => "http",
+        };
+        self.listener.address(scheme)
     }
 
     /// Answers until told to close; then finishes requests in flight and accepts no new ones.
@@ -388,6 +276,7 @@ impl Service {
             connection_slots,
             access_log,
             close,
+            tls,
             ..
         } = self.gate;
         let grace = limits.now().grace;
@@ -396,6 +285,7 @@ impl Service {
             let (router, access_log, close) = (front.router(), access_log.clone(), close.clone());
             tokio::spawn(connection::serve(
                 listener,
+                tls.clone().map(Acceptors::for_probes),
                 router,
                 connection_slots,
                 access_log,
@@ -406,6 +296,7 @@ impl Service {
         let router = front.router();
         connection::serve(
             self.listener,
+            tls.map(Acceptors::for_clients),
             router,
             connection_slots,
             access_log,

@@ -1,6 +1,5 @@
 //! Addresses to listen on: TCP or a Unix socket.
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -81,14 +80,15 @@ impl Listener {
     }
 }
 
-impl fmt::Display for Listener {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Listener {
+    /// The address as a client writes it: a URL with this scheme, or `unix:PATH`.
+    pub fn address(&self, scheme: &str) -> String {
         match self {
             Listener::Tcp(listener) => match listener.local_addr() {
-                Ok(address) => write!(out, "http://{address}"),
-                Err(error) => write!(out, "({error})"),
+                Ok(address) => format!("{scheme}://{address}"),
+                Err(error) => format!("({error})"),
             },
-            Listener::Unix(_, path) => write!(out, "unix:{}", path.display()),
+            Listener::Unix(_, path) => format!("unix:{}", path.display()),
         }
     }
 }

@@ -12,6 +12,7 @@ mod reload;
 mod run;
 mod signals;
 mod sync_job;
+mod transport;
 mod waiting;
 mod watchdog;
 
@@ -46,6 +47,10 @@ pub struct Args {
     /// Also listen on this address, for probes and metrics only: ADDRESS:PORT or unix:PATH
     #[arg(long, value_name = "ADDRESS")]
     admin_listen: Option<String>,
+    /// A proxy in front of this host terminates TLS. Without it, and without the settings serve.tls, serve listens on this
+    /// machine only
+    #[arg(long)]
+    behind_proxy: bool,
     /// Keep outcomes here until they are committed: sqlite:PATH or postgres://… [default: a SQLite file beside the
     /// trail]
     #[arg(long, value_name = "URL")]
@@ -107,6 +112,7 @@ impl Args {
             serve_listen: self.listen.clone(),
             service: ServiceSettings {
                 admin_listen: self.admin_listen.clone(),
+                behind_proxy: self.behind_proxy.then_some(true),
                 ..ServiceSettings::default()
             },
             on_policy_fault: self.on_policy_fault.clone(),

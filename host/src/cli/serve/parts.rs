@@ -12,6 +12,7 @@ use super::hooks::hooks;
 use super::proving::proving;
 use super::reload::Reload;
 use super::sync_job::{SyncJob, prepare_copies};
+use super::transport::transport;
 use crate::checkpoint::Witnesses;
 use crate::cli::exit::{UsageError, read_file};
 use crate::cli::failure::failure;
@@ -25,7 +26,7 @@ use crate::cli::session::{
 use crate::cli::store::{options_of, place};
 use crate::cli::{Failure, Result};
 use crate::config::{Settings, repository_file};
-use crate::http::{Limits, Listen, Prove, TokenLimits, Tokens};
+use crate::http::{Limits, Listen, Prove, TokenLimits, Tokens, Transport};
 use crate::orchestrator::Deadlines;
 use crate::orchestrator::{
     self, LEASE_TERM, LoadPolicy, OnPolicyFault, OpenTrail, RequestedPolicy,
@@ -47,6 +48,8 @@ pub struct Parts {
     /// The address for probes and metrics only, as given and parsed.
     pub admin: Option<(String, Listen)>,
     pub tokens: Tokens,
+    /// What protects requests on their way.
+    pub transport: Transport,
     pub limits: Limits,
     pub store: StoreUrl,
     pub store_options: store::Options,
@@ -100,8 +103,11 @@ pub fn gather(
     let mut notes = Vec::new();
     let tokens = tokens(settings, &mut notes)?;
     tokens.suffice_for(&listen, &listen_text)?;
+    let transport = transport(&settings.service, session.clock.now(), &mut notes)?;
+    transport.suffices_for(&listen, &listen_text)?;
     if let Some((listen_text, admin)) = &admin {
         tokens.suffice_for(admin, listen_text)?;
+        transport.suffices_for(admin, listen_text)?;
     }
     let trail = open_or_start_trail(settings, session, &mut notes)?;
     // Everything would wait in the store without end. The successor takes it, with the same store.
@@ -157,6 +163,7 @@ pub fn gather(
         listen,
         admin,
         tokens,
+        transport,
         limits,
         store,
         store_options,
@@ -222,14 +229,16 @@ pub fn service_limits(settings: &Settings, documents: &outcome::Limits) -> Resul
     // The most that a semaphore can count.
     let count = |setting, default| number(setting, default).min(1 << 24);
     let connections = count(settings.connections, default.connections);
+    // All clients have the proxy's address.
+    let of_peer = match settings.behind_proxy {
+        Some(true) => connections,
+        _ => default.connections_per_peer.min(connections),
+    };
     Ok(Limits {
         door: Arc::new(door),
         hooks,
         connections,
-        connections_per_peer: count(
-            settings.connections_per_peer,
-            default.connections_per_peer.min(connections),
-        ),
+        connections_per_peer: count(settings.connections_per_peer, of_peer),
         bytes_in_flight: number(settings.bytes_in_flight, default.bytes_in_flight),
         queries: count(settings.queries, default.queries),
         followers: count(settings.followers, default.followers),

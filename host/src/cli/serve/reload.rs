@@ -1,16 +1,20 @@
 //! SIGHUP: reads settings, tokens and policy again. Either all are valid and take effect, or nothing changes.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::parts::{self, DRAIN};
+use super::transport::transport;
 use crate::cli::exit::UsageError;
 use crate::cli::intake::delivery;
 use crate::cli::overdue::deadlines;
 use crate::cli::session::{Session, outcome_limits};
 use crate::cli::{Failure, Result};
+use crate::clock::Clock;
+use crate::clock::Timestamp;
 use crate::config::{Environment, Settings, repository_file};
-use crate::http::{Gate, Limits, Listen, Tokens};
+use crate::http::{Gate, Limits, Listen, Tokens, Transport};
 use crate::orchestrator::{Orchestrator, RequestedPolicy};
 use crate::outcome;
 use crate::recorder::Delivery;
@@ -21,6 +25,7 @@ pub struct Reload {
     flags: Settings,
     environment: Environment,
     directory: PathBuf,
+    clock: Arc<dyn Clock>,
     /// The settings at startup. Those that are not reloaded apply until the next start.
     started: Settings,
     /// The settings that were read last.
@@ -28,12 +33,13 @@ pub struct Reload {
 }
 
 /// The settings that take effect without a restart, by name, or by prefix if it ends with a dot.
-const LIVE: [&str; 20] = [
+const LIVE: [&str; 21] = [
     "policy.",
     "tokens",
     "tokens_file",
     "serve.on_policy_fault",
     "serve.drain",
+    "serve.tls.",
     "serve.token_rate",
     "serve.token_bytes",
     "serve.access_log",
@@ -62,6 +68,7 @@ fn is_live(name: &str) -> bool {
 struct ReloadedSettings {
     settings: Settings,
     tokens: Tokens,
+    transport: Transport,
     limits: Limits,
     documents: outcome::Limits,
     delivery: Delivery,
@@ -74,6 +81,7 @@ impl Reload {
             flags,
             environment: session.environment.clone(),
             directory: session.directory.clone(),
+            clock: session.clock.clone(),
             started: settings.clone(),
             last: settings.clone(),
         }
@@ -117,6 +125,15 @@ impl Reload {
         orchestrator.set_limits(read.documents);
         orchestrator.set_delivery(read.delivery);
         gate.change_limits(read.limits);
+        match read.transport {
+            Transport::Tls(_) if !gate.has_tls() => {
+                tracing::warn!(
+                    "this host was started without TLS: serve.tls takes effect at the next start"
+                );
+            }
+            Transport::Tls(certificate) => gate.change_certificate(certificate),
+            Transport::Clear | Transport::BehindProxy => {}
+        }
         orchestrator.retire_turned_down(read.settings.turned_down_retention);
         orchestrator.set_deadlines(deadlines(&read.settings));
         orchestrator.set_on_policy_fault(parts::on_policy_fault(&read.settings));
@@ -143,9 +160,10 @@ impl Reload {
     /// Reads everything and checks all that can be checked before it takes effect.
     async fn read(&self, gate: &Gate) -> Result<ReloadedSettings> {
         let (flags, environment) = (self.flags.clone(), self.environment.clone());
-        let directory = self.directory.clone();
+        let (directory, now) = (self.directory.clone(), self.clock.now());
         // A file system that does not answer must not keep the service from its other work.
-        let reading = tokio::task::spawn_blocking(move || read(flags, &environment, &directory));
+        let reading =
+            tokio::task::spawn_blocking(move || read(flags, &environment, &directory, now));
         let read = reading.await.map_err(Failure::new)??;
         let had_tokens = self.last.tokens.is_some() || self.last.tokens_file.is_some();
         if had_tokens && read.tokens.is_empty() {
@@ -157,12 +175,23 @@ impl Reload {
             .into());
         }
         gate.suffices(&read.tokens)?;
+        if gate.has_tls() && read.transport.tls().is_none() {
+            return Err(UsageError(
+                "the settings name no certificate any more: to run the service without TLS, restart it".into(),
+            )
+            .into());
+        }
         Ok(read)
     }
 }
 
 /// Reads everything from files, and checks each by itself.
-fn read(flags: Settings, environment: &Environment, directory: &Path) -> Result<ReloadedSettings> {
+fn read(
+    flags: Settings,
+    environment: &Environment,
+    directory: &Path,
+    now: Timestamp,
+) -> Result<ReloadedSettings> {
     let file = repository_file(directory);
     let settings = Settings::load(flags, environment, file.as_deref())?;
     let mut notes = Vec::new();
@@ -177,6 +206,7 @@ fn read(flags: Settings, environment: &Environment, directory: &Path) -> Result<
     {
         listen.parse::<Listen>().map_err(Failure::new)?;
     }
+    let transport = transport(&settings.service, now, &mut notes)?;
     let documents = outcome_limits(&settings)?;
     let limits = parts::service_limits(&settings, &documents)?;
     Ok(ReloadedSettings {
@@ -185,6 +215,7 @@ fn read(flags: Settings, environment: &Environment, directory: &Path) -> Result<
         documents,
         settings,
         tokens,
+        transport,
         notes,
     })
 }

@@ -90,6 +90,7 @@ impl ServiceRun {
             &parts.listen,
             &parts.listen_text,
             parts.tokens.clone(),
+            parts.transport.clone(),
             parts.limits.clone(),
             closing,
         )

@@ -24,7 +24,7 @@ use remote::Purpose;
 /// Copy the trail to git remotes, and fetch the entries that only they have
 ///
 /// A remote is a table [remotes.NAME] in your settings, or a git remote that you name here. The remote's refs are compared
-/// first; then one push brings the trail, the policies and the checkpoints, and the result is read back. Nothing is ever
+/// first; then one push sends the trail, the policies and the checkpoints, and the result is read back. Nothing is ever
 /// forced, and a trail is never rewritten. Git runs apart from this repository, so that nothing in the repository's
 /// configuration is executed.
 ///

@@ -1,6 +1,7 @@
 //! Connections: accepted, limited in number and time, and closed cleanly.
 
 mod coarse_timer;
+mod handshake;
 mod head;
 mod slots;
 mod state;
@@ -27,7 +28,9 @@ use tokio::sync::{Semaphore, watch};
 use super::access::{AccessLog, Peer};
 use super::listen::Listener;
 use super::problem::{Kind, Problem};
+use super::tls::Acceptors;
 use coarse_timer::{CoarseTimer, ticking};
+use handshake::{Greeting, greet};
 use slots::ConnectionSlot;
 pub use slots::ConnectionSlots;
 pub use state::ConnectionState;
@@ -49,12 +52,17 @@ const MAX_HEADERS: usize = 100;
 /// How many peers at once get an answer that there is no place; others are just disconnected.
 const MAX_TURNED_AWAY: usize = 64;
 
+/// How long the end of a connection may take.
+const SHUTDOWN: Duration = Duration::from_secs(2);
+
 /// How long to wait when the system has run out of a resource.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until told to close, then waits for requests in flight, up to a time limit.
+/// Serves until told to close, then waits for requests in flight, up to a time limit. With a certificate, TCP connections
+/// need TLS.
 pub async fn serve(
     listener: Listener,
+    tls: Option<Acceptors>,
     router: Router,
     slots: Arc<ConnectionSlots>,
     access_log: AccessLog,
@@ -80,7 +88,9 @@ pub async fn serve(
             }
         };
         let Some(slot) = slots.take(address.map(network)) else {
-            if let Ok(turn) = turned_away.clone().try_acquire_owned() {
+            // In the clear to a client that expects TLS, an answer would be noise; and a handshake is work.
+            let is_clear = tls.is_none() || matches!(stream, Stream::Unix(_));
+            if is_clear && let Ok(turn) = turned_away.clone().try_acquire_owned() {
                 access_log.log_unread(&peer, TOO_MANY.status);
                 tokio::spawn(async move {
                     head::answer(stream, &TOO_MANY).await;
@@ -90,14 +100,32 @@ pub async fn serve(
             continue;
         };
         let (router, close, busy) = (router.clone(), close.clone(), busy.subscribe());
-        let access_log = access_log.clone();
+        let (access_log, slots, tls) = (access_log.clone(), slots.clone(), tls.clone());
         tokio::spawn(async move {
+            let unread = |status| access_log.log_unread(&peer, status);
+            let stream = match (stream, tls) {
+                (Stream::Tcp(stream), Some(tls)) => {
+                    match greet(stream, tls.now(), &slot.state, close.clone()).await {
+                        Greeting::Encrypted(stream) => stream,
+                        Greeting::Clear(stream) => {
+                            unread(NEEDS_TLS.status);
+                            return head::answer(stream, &NEEDS_TLS).await;
+                        }
+                        Greeting::Failed(error) => {
+                            slots.count_failed_handshake();
+                            tracing::debug!(peer = &*peer.0, %error, "no TLS with a client");
+                            return;
+                        }
+                        Greeting::Over => return,
+                    }
+                }
+                (stream, _) => stream,
+            };
             let requests = Requests {
                 router,
                 peer: peer.clone(),
                 state: slot.state.clone(),
             };
-            let unread = |status| access_log.log_unread(&peer, status);
             one(stream, requests, slot, unread, close, busy).await;
         });
     }
@@ -156,7 +184,7 @@ async fn one(
             }
         }
         Some(Ended::Peacefully) => {
-            let _ = stream.shutdown().await;
+            let _ = tokio::time::timeout(SHUTDOWN, stream.shutdown()).await;
         }
         Some(Ended::Evicted) | None => {}
     }
@@ -283,6 +311,11 @@ fn network(address: IpAddr) -> IpAddr {
 static TOO_MANY: std::sync::LazyLock<Problem> =
     std::sync::LazyLock::new(|| Problem::new(Kind::TooManyConnections));
 
+/// The answer to a request without TLS where TLS is required.
+static NEEDS_TLS: std::sync::LazyLock<Problem> = std::sync::LazyLock::new(|| {
+    Problem::with_detail(Kind::Head, "this address requires TLS: use https://")
+});
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,6 +328,7 @@ mod tests {
         let grace = Duration::from_secs(3600);
         let served = serve(
             listener,
+            None,
             Router::new(),
             ConnectionSlots::new(1, 1, None),
             AccessLog::new(false),

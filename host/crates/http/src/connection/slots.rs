@@ -66,6 +66,14 @@ impl ConnectionSlots {
         self.show(&self.inner());
     }
 
+    /// Counts a client that failed to set up TLS.
+    pub fn count_failed_handshake(&self) {
+        if let Some(orchestrator) = self.orchestrator.get() {
+            let numbers = &orchestrator.metrics().service;
+            numbers.handshakes_failed.increment();
+        }
+    }
+
     /// Takes a place for a connection from this peer; `None` if there is no place even for a probe.
     pub fn take(self: &Arc<ConnectionSlots>, peer: Option<IpAddr>) -> Option<ConnectionSlot> {
         let mut inner = self.inner();

@@ -1,5 +1,5 @@
-//! A connection's byte stream below the protocol: disconnects a peer that reads nothing, and drops the answer that
-//! the protocol generates itself.
+//! A connection's byte stream below the protocol: TCP, TLS or a Unix socket. Disconnects a peer that reads nothing, and drops the answer
+//! that the protocol generates itself.
 
 use std::io;
 use std::pin::Pin;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::server::TlsStream;
 
 use super::state::ConnectionState;
 
@@ -19,10 +20,12 @@ pub const STALL: Duration = Duration::from_secs(30);
 /// The limit while other requests wait for the memory of its answer.
 const STALL_UNDER_PRESSURE: Duration = Duration::from_secs(5);
 
-/// A stream of either kind.
+/// A stream of any kind.
 pub enum Stream {
     /// A TCP connection.
     Tcp(TcpStream),
+    /// A TCP connection with TLS.
+    Tls(Box<TlsStream<MovableTcp>>),
     /// A Unix socket connection.
     Unix(UnixStream),
 }
@@ -35,6 +38,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
             Stream::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
@@ -48,6 +52,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
             Stream::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
@@ -55,6 +60,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
             Stream::Unix(stream) => Pin::new(stream).poll_flush(context),
         }
     }
@@ -62,6 +68,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
             Stream::Unix(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
@@ -71,9 +78,82 @@ impl Stream {
     /// The same stream, driven by the runtime that calls this.
     pub fn on_this_runtime(self) -> io::Result<Stream> {
         Ok(match self {
-            Stream::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream.into_std()?)?),
+            Stream::Tcp(stream) => Stream::Tcp(moved(stream)?),
+            Stream::Tls(mut stream) => {
+                stream.get_mut().0.move_here()?;
+                Stream::Tls(stream)
+            }
             Stream::Unix(stream) => Stream::Unix(UnixStream::from_std(stream.into_std()?)?),
         })
+    }
+}
+
+fn moved(stream: TcpStream) -> io::Result<TcpStream> {
+    TcpStream::from_std(stream.into_std()?)
+}
+
+/// A TCP connection below TLS, which can move to another runtime in the middle of the session.
+pub struct MovableTcp {
+    /// Absent only after a failed move.
+    stream: Option<TcpStream>,
+}
+
+impl MovableTcp {
+    pub fn new(stream: TcpStream) -> MovableTcp {
+        MovableTcp {
+            stream: Some(stream),
+        }
+    }
+
+    fn move_here(&mut self) -> io::Result<()> {
+        let stream = self.stream.take().map(moved).transpose()?;
+        self.stream = stream;
+        Ok(())
+    }
+
+    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        Ok(Pin::new(stream))
+    }
+}
+
+impl AsyncRead for MovableTcp {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.stream()?.poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for MovableTcp {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream()?.poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream()?.poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_shutdown(context)
     }
 }
 
@@ -92,6 +172,29 @@ impl TrackedStream {
             state,
             stalled: None,
         }
+    }
+
+    /// What a result of writing means, by how long the peer has read nothing.
+    fn noting_stall<T>(&mut self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            if self.stalled.take().is_some() {
+                self.state.set_writing(false);
+            }
+            return written;
+        }
+        if self.stalled.is_none() {
+            self.state.set_writing(true);
+        }
+        let since = *self.stalled.get_or_insert_with(Instant::now);
+        let most = match self.state.is_under_pressure() {
+            true => STALL_UNDER_PRESSURE,
+            false => STALL,
+        };
+        if since.elapsed() < most {
+            return Poll::Pending;
+        }
+        let detail = "the peer does not read what is sent to it";
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, detail)))
     }
 }
 
@@ -117,33 +220,14 @@ impl AsyncWrite for TrackedStream {
             Some(at) => &bytes[..at],
             None => bytes,
         };
-        match Pin::new(&mut self.stream).poll_write(context, wanted) {
-            Poll::Ready(written) => {
-                if self.stalled.take().is_some() {
-                    self.state.set_writing(false);
-                }
-                Poll::Ready(written)
-            }
-            Poll::Pending => {
-                if self.stalled.is_none() {
-                    self.state.set_writing(true);
-                }
-                let since = *self.stalled.get_or_insert_with(Instant::now);
-                let most = match self.state.is_under_pressure() {
-                    true => STALL_UNDER_PRESSURE,
-                    false => STALL,
-                };
-                if since.elapsed() < most {
-                    return Poll::Pending;
-                }
-                let detail = "the peer does not read what is sent to it";
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, detail)))
-            }
-        }
+        let written = Pin::new(&mut self.stream).poll_write(context, wanted);
+        self.noting_stall(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        // TLS takes some bytes that the peer does not read; that shows when they are flushed.
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        ready!(self.noting_stall(flushed))?;
         self.state.flushed();
         Poll::Ready(Ok(()))
     }

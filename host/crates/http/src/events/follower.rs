@@ -257,10 +257,12 @@ impl<W: AsyncWrite + Unpin> EventWriter<W> {
             if self.is_chunked {
                 let size = format!("{:x}\r\n", piece.len());
                 let parts = [size.as_bytes(), piece, b"\r\n"].concat();
-                self.write.write_all(&parts).await
+                self.write.write_all(&parts).await?;
             } else {
-                self.write.write_all(piece).await
+                self.write.write_all(piece).await?;
             }
+            // TLS keeps what the peer does not take at once.
+            self.write.flush().await
         };
         timeout(patience, writing).await.map_err(|_| stalled())??;
         if let Some(line) = &self.line {

@@ -4,7 +4,6 @@
 //! password is sent before the server is authenticated, and no connection falls back to clear text. Must not know SQL.
 
 mod connector;
-mod files;
 mod parameters;
 mod reason;
 mod trust;

@@ -9,6 +9,10 @@ pub struct ServiceNumbers {
     pub connections: Gauge,
     /// Connections refused because all places were taken.
     pub connections_refused: Counter,
+    /// Clients that failed to set up TLS.
+    pub handshakes_failed: Counter,
+    /// When the certificate of this host expires, in seconds since 1970; 0 without a certificate.
+    pub certificate_expires: Gauge,
     /// Followers of events.
     pub followers: Gauge,
     /// Followers disconnected because they read too slowly.
@@ -47,6 +51,13 @@ impl ServiceNumbers {
             "Queries that the store is answering.",
             &self.queries,
         );
+        if self.certificate_expires.value() > 0.0 {
+            gauge(
+                "chiffon_audit_tls_certificate_expires_seconds",
+                "When the certificate of this host expires, in seconds since 1970.",
+                &self.certificate_expires,
+            );
+        }
         let mut counter = |name, help, counter: &Counter| {
             text.metric(name, "counter", help);
             text.value(name, "", counter.value());
@@ -55,6 +66,11 @@ impl ServiceNumbers {
             "chiffon_audit_http_connections_refused_total",
             "Connections refused because all places were taken.",
             &self.connections_refused,
+        );
+        counter(
+            "chiffon_audit_tls_handshakes_failed_total",
+            "Clients that failed to set up TLS.",
+            &self.handshakes_failed,
         );
         counter(
             "chiffon_audit_followers_cut_total",

@@ -14,9 +14,9 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::Mode;
-use super::files::{self, FileStates, UnusableFile};
 use super::parameters::TlsParameters;
 use super::trust::{self, Trust};
+use tls::{FileStates, UnusableFile};
 
 /// Encrypts connections.
 #[derive(Clone)]
@@ -109,12 +109,12 @@ fn client_config(source: &Source) -> Result<ClientConfig, UnusableFile> {
         Mode::VerifyCa | Mode::VerifyFull => {
             let roots = match parameters.root.as_deref() {
                 None | Some("system") => source.system_roots.clone(),
-                Some(file) => files::certificates("sslrootcert", Path::new(file))?,
+                Some(file) => tls::certificates("sslrootcert", Path::new(file))?,
             };
             Trust::authorities(roots, source.mode == Mode::VerifyFull)?
         }
     };
-    let builder = ClientConfig::builder_with_provider(trust::provider())
+    let builder = ClientConfig::builder_with_provider(tls::provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| UnusableFile(error.to_string()))?
         .dangerous()
@@ -123,9 +123,9 @@ fn client_config(source: &Source) -> Result<ClientConfig, UnusableFile> {
         _ if source.mode == Mode::Disable => builder.with_no_client_auth(),
         (None, None) => builder.with_no_client_auth(),
         (Some(certificate), Some(key)) => {
-            let chain = files::certificates("sslcert", certificate)?;
+            let chain = tls::certificates("sslcert", certificate)?;
             builder
-                .with_client_auth_cert(chain, files::private_key(key)?)
+                .with_client_auth_cert(chain, tls::private_key("sslkey", key)?)
                 .map_err(|error| UnusableFile(format!("sslcert and sslkey: {error}")))?
         }
         _ => {

@@ -5,7 +5,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error};
 
-use super::files::UnusableFile;
+use tls::UnusableFile;
 
 /// Explains an error that concerns certificates, or that the server has no TLS. Waiting does not help against these.
 pub(in super::super) fn explain(error: &tokio_postgres::Error) -> Option<String> {

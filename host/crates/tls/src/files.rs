@@ -8,16 +8,20 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Why the files that a URL names cannot be used, in one line.
+/// Why files of certificates or keys cannot be used, in one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(in super::super) struct UnusableFile(pub(super) String);
+pub struct UnusableFile(pub String);
 
 /// The largest file that is read. The system's authorities have a quarter of it.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Reads the certificates of a PEM file.
-pub(super) fn certificates(
+/// Reads the certificates of a PEM file, at least one. An error begins with the parameter that names the file.
+///
+/// # Errors
+///
+/// [`UnusableFile`] if the file cannot be read or has no certificate.
+pub fn certificates(
     parameter: &str,
     file: &Path,
 ) -> Result<Vec<CertificateDer<'static>>, UnusableFile> {
@@ -32,9 +36,13 @@ pub(super) fn certificates(
     }
 }
 
-/// Reads the private key of a PEM file that only its owner may read.
-pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, UnusableFile> {
-    let (bytes, metadata) = read("sslkey", file)?;
+/// Reads the private key of a PEM file that only its owner may read. An error begins with the parameter that names the file.
+///
+/// # Errors
+///
+/// [`UnusableFile`] if the file cannot be read, may be used by others, or has no key without a passphrase.
+pub fn private_key(parameter: &str, file: &Path) -> Result<PrivateKeyDer<'static>, UnusableFile> {
+    let (bytes, metadata) = read(parameter, file)?;
     // As in libpq: the key of root may be lent to a group.
     let forbidden = match metadata.uid() {
         0 => 0o037,
@@ -42,13 +50,13 @@ pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, Unusabl
     };
     if metadata.mode() & forbidden != 0 {
         return Err(UnusableFile(format!(
-            "sslkey: other users may use {}: `chmod 600` ends that",
+            "{parameter}: other users may use {}: `chmod 600` ends that",
             file.display()
         )));
     }
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| {
         UnusableFile(format!(
-            "sslkey: {} has no private key in PEM form; a key with a passphrase cannot be used",
+            "{parameter}: {} has no private key in PEM form; a key with a passphrase cannot be used",
             file.display()
         ))
     })
@@ -84,10 +92,11 @@ fn read(parameter: &str, file: &Path) -> Result<(Vec<u8>, Metadata), UnusableFil
 
 /// What shows that files were replaced or written: for each its inode, its size and when it changed, or that it is absent.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct FileStates(Vec<Option<(u64, u64, i64, i64)>>);
+pub struct FileStates(Vec<Option<(u64, u64, i64, i64)>>);
 
 impl FileStates {
-    pub(super) fn of(files: &[PathBuf]) -> FileStates {
+    /// The state of these files now.
+    pub fn of(files: &[PathBuf]) -> FileStates {
         let state = |file: &PathBuf| {
             let it = file.metadata().ok()?;
             Some((it.ino(), it.len(), it.ctime(), it.ctime_nsec()))
