@@ -144,16 +144,16 @@ fn the_same_outcome_is_recognised_and_another_is_a_conflict() {
 fn an_erasure_makes_a_person_unreadable_and_leaves_every_claim_valid() {
     let machine = machine();
     for task in ["a", "b"] {
-        commit(&machine, &document(task, "ann", CANARY));
+        commit(&machine, &document(task, "ann-5f2c", CANARY));
     }
     commit(&machine, &document("c", "bob", "of bob"));
-    let erase = ["-C", "repo", "erase", "--subject", "ann"];
+    let erase = ["-C", "repo", "erase", "--subject", "ann-5f2c"];
     let dry = machine.run(&[&erase[..], &["--dry-run", "--json"]].concat());
     assert_eq!(
         (&dry.object()["keys"], &dry.object()["tasks"]),
         (&json!(2), &json!(2))
     );
-    let named = machine.run(&[&erase[..], &["--reason", "ann asked for it"]].concat());
+    let named = machine.run(&[&erase[..], &["--reason", "ann-5f2c asked for it"]].concat());
     assert_eq!(named.exit, Some(2), "{named:?}");
 
     let erased = machine.run(&[&erase[..], &["--reason", "request 12", "--json"]].concat());
@@ -175,7 +175,7 @@ fn an_erasure_makes_a_person_unreadable_and_leaves_every_claim_valid() {
         "bob"
     );
     // The same outcome again makes no conflict, and nothing readable.
-    let again = commit(&machine, &document("a", "ann", CANARY));
+    let again = commit(&machine, &document("a", "ann-5f2c", CANARY));
     assert_eq!(again["result"], "already-recorded");
     assert!(
         again["reason"]
@@ -185,7 +185,7 @@ fn an_erasure_makes_a_person_unreadable_and_leaves_every_claim_valid() {
         "{again}"
     );
     assert_nowhere(machine.dir.path(), CANARY);
-    assert_nowhere(&machine.path("repo"), "ann");
+    assert_nowhere(machine.dir.path(), "ann-5f2c");
 
     let verified = machine.run(&["-C", "repo", "verify", "--json"]).object();
     assert_eq!(verified["outcome"], "holds");

@@ -21,10 +21,9 @@ fn document(task: &str, status: &str) -> String {
 /// Checks that no file of the host holds the canary.
 #[track_caller]
 fn assert_nowhere(host: &Host) {
-    let grep = Command::new("grep")
-        .args(["-rla", CANARY])
-        .arg(host.dir.path());
-    let found = { grep }.output().unwrap();
+    let mut grep = Command::new("grep");
+    grep.args(["-rla", CANARY]).arg(host.dir.path());
+    let found = grep.output().unwrap();
     assert_eq!(String::from_utf8(found.stdout).unwrap(), "");
 }
 
@@ -64,11 +63,11 @@ fn accepted_conflicting_and_refused_outcomes_are_in_no_file_in_clear_text() {
     host.served = Served::start(host.dir.path(), &[]);
     host.until("/api/v1/tasks/d", |task| task["state"] == "committed");
     assert_nowhere(&host);
-    let show = program(
+    let mut show = program(
         host.dir.path(),
         &["-C", "audit.git", "show", "d", "--raw", "--open"],
     );
-    let shown = { show }.output().unwrap();
+    let shown = show.output().unwrap();
     assert!(String::from_utf8(shown.stdout).unwrap().contains(CANARY));
 }
 
@@ -85,11 +84,11 @@ fn a_planned_task_keeps_its_sealed_metadata_out_of_the_store() {
     let again = host.post("/api/v1/work-results?wait=committed", &result);
     assert_eq!(again.status, 200, "{again:?}");
     assert_nowhere(&host);
-    let show = program(
+    let mut show = program(
         host.dir.path(),
         &["-C", "audit.git", "show", "a", "--raw", "--open"],
     );
-    let shown = String::from_utf8({ show }.output().unwrap().stdout).unwrap();
+    let shown = String::from_utf8(show.output().unwrap().stdout).unwrap();
     assert_eq!(shown.matches(CANARY).count(), 2, "{shown}");
 }
 
@@ -125,5 +124,26 @@ fn an_outcome_whose_key_is_erased_while_it_waits_is_refused() {
         let shown = program(host.dir.path(), &open).output().unwrap();
         assert!(!String::from_utf8_lossy(&shown.stdout).contains(CANARY));
     }
+    assert_nowhere(&host);
+}
+
+#[test]
+fn an_erased_outcome_that_is_reported_again_is_the_one_that_was_recorded() {
+    let host = Host::with_settings(SETTINGS, &[]);
+    let path = "/api/v1/outcomes?wait=committed";
+    assert_eq!(host.post(path, &document("a", "completed")).status, 200);
+    let erase = ["-C", "audit.git", "erase", "a", "--reason", "request 12"];
+    let erased = program(host.dir.path(), &erase).output().unwrap();
+    assert!(erased.status.success(), "{erased:?}");
+    let again = host.post(path, &document("a", "completed"));
+    assert_eq!(again.status, 200, "{again:?}");
+    let again = again.json();
+    assert_eq!(
+        (&again["repeated"], &again["state"]),
+        (&true.into(), &"committed".into())
+    );
+    // Another status is not the same, and nothing can be kept of it.
+    let other = host.post(path, &document("a", "failed"));
+    assert_eq!(other.status, 422, "{other:?}");
     assert_nowhere(&host);
 }

@@ -29,13 +29,12 @@ use crate::trail::Trail;
 ///
 /// Exit codes: 0 erased, or nothing to erase; 1 could not, or the keys are erased and the entry follows later.
 #[derive(clap::Args, Debug)]
-#[group(id = "what", required = true, multiple = false, args = ["task_id", "subject"])]
 pub struct Args {
     /// The task whose sealed members to erase
-    #[arg(value_name = "TASK_ID")]
+    #[arg(value_name = "TASK_ID", required_unless_present = "subject")]
     task_id: Option<String>,
     /// Erase everything of this person or tenant: the value at seal.subject
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "task_id")]
     subject: Option<String>,
     /// Why; it is recorded for ever, so do not name the person
     #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]

@@ -24,6 +24,7 @@ use super::output::{Output, warn};
 use super::progress::Progress;
 use super::push::PushFlags;
 use super::receipt::{Changes, reason};
+use super::sealing;
 use super::session::{RecordFlags, Session};
 use super::text;
 use crate::cli::Result;
@@ -102,6 +103,10 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
                 File::open(path).map_err(unreadable)?;
             }
         }
+    }
+    if args.rejects.is_some() && sealing::is_configured(&settings) {
+        let text = "--rejects would write sealed members in clear text (setting seal.pointers); --receipts names the lines";
+        return Err(UsageError(text.into()).into());
     }
     let at_remote = args.push.open(session, &settings, Allocation::Pooling)?;
     let recorder = match at_remote {

@@ -97,7 +97,14 @@ impl Orchestrator {
                 let canonical = outcome.canonical();
                 let task_id = &outcome.task_id;
                 let sealing = inner.seal_submission(task_id, &text, None, &canonical);
-                sealing.await?
+                match sealing.await {
+                    // Its key is erased. What the entry still says may be the same.
+                    Err(AcceptError::Refused(rejection)) => {
+                        let found = inner.recorded_so(task_id, &text).await?;
+                        return found.ok_or(AcceptError::Refused(rejection));
+                    }
+                    sealed => sealed?,
+                }
             }
             None => None,
         };
@@ -263,8 +270,8 @@ impl Inner {
             let mut plan = task.map_or_else(|| Plan::new(task_id.clone()), |task| task.plan);
             self.open_plan(&mut plan).await?;
             let document = result.document(&plan);
-            let sealing =
-                self.seal_submission(&task_id, &as_text(report), Some(&document), &canonical);
+            let text = as_text(report);
+            let sealing = self.seal_submission(&task_id, &text, Some(&document), &canonical);
             let sealed = sealing.await?;
             let canonical = sealed
                 .as_ref()
@@ -272,7 +279,7 @@ impl Inner {
             let (fingerprint, former) = self.fingerprints(Kind::WorkResult, |to| to(canonical));
             let (text, sealed_document) = match sealed {
                 Some(sealed) => (sealed.text, sealed.document.unwrap_or_default()),
-                None => (as_text(report), document.clone()),
+                None => (text, document.clone()),
             };
             let submission = Submission {
                 task_id: task_id.clone(),
@@ -384,7 +391,10 @@ impl Inner {
         let Some(entry) = self.store.entry(task_id).await? else {
             return Ok(None);
         };
-        if !is_entry_of(&entry.text, document, &self.current_policy.limits()) {
+        let Some(text) = self.open_beside(task_id, entry.text, document).await else {
+            return Ok(None);
+        };
+        if !is_entry_of(&text, document, &self.current_policy.limits()) {
             return Ok(None);
         }
         let submissions = self.store.submissions(task_id).await?;

@@ -120,6 +120,24 @@ impl Inner {
         Ok(())
     }
 
+    /// An entry in clear text, to compare it with a document: erased members take the document's values. `None` if it
+    /// cannot be opened.
+    pub(super) async fn open_beside(
+        &self,
+        task_id: &TaskId,
+        entry: String,
+        document: &str,
+    ) -> Option<String> {
+        if !sealing::is_sealed(&entry) {
+            return Some(entry);
+        }
+        let document = document.to_owned();
+        let opening = self.with_keys(task_id, move |sealer, task, _| {
+            Ok(sealer.open_beside(task, &entry, Some(&document))?.text)
+        });
+        opening.await.ok()
+    }
+
     /// Works with keys on a thread that may wait for the disk.
     async fn with_keys<T: Send + 'static>(
         &self,
