@@ -28,7 +28,7 @@ pub struct Args {
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
-    /// Print how many keys there are, and what is to be done
+    /// Print how many keys there are, and what needs care
     Status,
     /// Wrap all keys under a new key-encryption key
     ///

@@ -26,7 +26,7 @@ pub struct OpenFlag {
 }
 
 impl OpenFlag {
-    /// Whether sealed members are to be opened.
+    /// Whether to open sealed members.
     pub fn is_set(self) -> bool {
         self.open
     }
@@ -68,7 +68,7 @@ impl SealedView {
     ///
     /// # Errors
     ///
-    /// Members are to be opened, and the keys cannot be used.
+    /// The flag is set, and the keys cannot be used.
     pub fn new(
         flag: OpenFlag,
         settings: &Settings,
@@ -99,7 +99,7 @@ impl SealedView {
     ///
     /// # Errors
     ///
-    /// It is to be opened, and a member does not open.
+    /// The view opens members, and one does not open.
     pub fn show<'a>(&self, task_id: &str, entry: &'a [u8]) -> Result<Shown<'a>> {
         let mut shown = Shown {
             bytes: Cow::Borrowed(entry),
@@ -109,7 +109,7 @@ impl SealedView {
         let Ok(text) = std::str::from_utf8(entry) else {
             return Ok(shown);
         };
-        // A member that this version cannot read is shown as it is, unless it is to be opened.
+        // A member that this version cannot read is shown as it is, unless the view opens members.
         let members = match sealed_members(text) {
             Ok(members) => members,
             Err(error) if self.sealer.is_some() => {

@@ -189,7 +189,7 @@ fn digest_of(plain: &[u8]) -> [u8; 32] {
 fn disclosure_text(key: &SecretKey, place: &Place<'_>, value: &str) -> Zeroizing<Vec<u8>> {
     let place_bytes = place.bytes();
     let salt = key.derive::<16>(&[b"chiffon-audit/sealed/v1 salt\n", &place_bytes]);
-    let salt = URL_SAFE_NO_PAD.encode(&*salt);
+    let salt = URL_SAFE_NO_PAD.encode(*salt);
     let pointer = json_string(place.pointer);
     let mut plain = Zeroizing::new(Vec::with_capacity(
         salt.len() + pointer.len() + value.len() + 6,

@@ -20,7 +20,7 @@ use super::pattern::Pattern;
 pub struct Rules {
     /// The members.
     pub patterns: Vec<Pattern>,
-    /// The pointer to the value that names the person or tenant; `None`: each task has a key of its own.
+    /// The pointer to the value that names the person or tenant; `None`: each task has one key.
     pub subject: Option<String>,
 }
 
@@ -74,6 +74,9 @@ pub struct Opened {
     /// The pointers to erased values, each with its key.
     pub erased: Vec<(String, KeyId)>,
 }
+
+/// A value that is known without opening its member; its key is `None` if it was erased.
+type KnownValue<'a> = dyn FnMut(&Found<SealedMember>, Option<&SecretKey>) -> Option<String> + 'a;
 
 /// Seals and opens the documents of one trail. Threads may share it.
 pub struct Sealer {
@@ -316,7 +319,7 @@ impl Sealer {
         &self,
         task: &str,
         document: &str,
-        known: &mut dyn FnMut(&Found<SealedMember>, Option<&SecretKey>) -> Option<String>,
+        known: &mut KnownValue<'_>,
     ) -> Result<Opened, SealError> {
         let found = sealed_members(document)?;
         let mut opened = Opened {

@@ -213,8 +213,8 @@ fn open(sealer: Option<&Sealer>, task: &str, entry: &[u8]) -> Result<Option<Stri
     }
 }
 
-/// Seals what the policy made now as the recorded entry is sealed. Anything else than the recorded values stays clear,
-/// and so differs.
+/// Seals what the policy made now as the recorded entry is sealed. Values that are not the recorded ones stay clear, and
+/// so differ.
 fn seal_again(sealer: &Sealer, entry: &[u8], opened: &str, again: Vec<u8>) -> Vec<u8> {
     let texts = (std::str::from_utf8(entry), std::str::from_utf8(&again));
     match texts {

@@ -39,7 +39,7 @@ pub struct Erasure {
     pub id: i64,
     /// Its number in the trail; `None` if its entry is not recorded yet.
     pub number: Option<u32>,
-    /// Why.
+    /// The reason, as the operator gave it.
     pub reason: String,
     /// When, in microseconds since 1970.
     pub erased_at: i64,

@@ -91,7 +91,7 @@ pub enum KeyStoreError {
         /// Why not.
         source: io::Error,
     },
-    /// There is a file where one is to be written.
+    /// There is a file in the place of the new one.
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
 }

@@ -31,7 +31,12 @@ pub(super) fn call(
         path: path.to_owned(),
         reason,
     };
-    let mut child = Command::new(path)
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the operator's setting names the program"
+    )]
+    let mut command = Command::new(path);
+    let mut child = command
         .arg(action)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -27,7 +27,7 @@ impl Inner {
     }
 
     /// Seals a submission. `document` is the outcome that was made from the text, if the text is not the outcome itself.
-    /// `None`: nothing of it is to be sealed.
+    /// `None`: the rules name nothing in it.
     pub(super) async fn seal_submission(
         &self,
         task_id: &TaskId,
