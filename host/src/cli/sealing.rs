@@ -90,9 +90,7 @@ pub fn encryption(settings: &Settings) -> Result<Option<KeyEncryption>, UsageErr
 ///
 /// The trail has none.
 pub fn uuid(trail: &Trail) -> Result<String> {
-    let name = trail.name()?;
-    let uuid = name.and_then(|name| name.uuid);
-    uuid.ok_or_else(|| {
+    trail.uuid()?.ok_or_else(|| {
         UsageError(
             "sealing needs a trail with a uuid, which `chiffon-audit init` gives to a new one"
                 .into(),
