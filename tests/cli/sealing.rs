@@ -372,3 +372,102 @@ fn many_outcomes_are_ingested_sealed_and_exported_open() {
         (&json!(50), &json!(0))
     );
 }
+
+#[test]
+fn an_erasure_comes_before_its_entry_and_a_later_command_records_it() {
+    let machine = machine();
+    commit(&machine, &document("a", "ann", CANARY));
+    // A person's git holds the ref.
+    settings(&machine, &format!("lock_wait = 0\n{SETTINGS}"));
+    let lock = machine.write("repo/.git/refs/heads/main.lock", "");
+    let erase = ["-C", "repo", "erase", "a", "--reason", "request 12"];
+    let ran = machine.run(&erase);
+    assert_eq!(ran.exit, Some(1), "{ran:?}");
+    assert!(
+        ran.err
+            .contains("1 key is erased, and the entry is not recorded yet"),
+        "{ran:?}"
+    );
+    std::fs::remove_file(lock).unwrap();
+    let shown = entry(&machine, "a", &["--open"]);
+    assert!(!shown.to_string().contains(CANARY), "{shown}");
+    assert_eq!(shown["erased"][0]["erasure"], Value::Null);
+    let status = machine
+        .run(&["-C", "repo", "keys", "status", "--json"])
+        .object();
+    assert_eq!(status["erasures_without_entry"], 1);
+    let listed = machine.run(&["-C", "repo", "erasures", "--json"]).object();
+    assert_eq!(listed["erasures"][0]["reason"], "request 12");
+    let shown = entry(&machine, "a", &["--open"]);
+    assert_eq!(shown["erased"][0]["erasure"], "chiffon-audit.erasure.1");
+    let status = machine
+        .run(&["-C", "repo", "keys", "status", "--json"])
+        .object();
+    assert_eq!(
+        (&status["erasures_without_entry"], &status["erasures"]),
+        (&json!(0), &json!(1))
+    );
+}
+
+#[test]
+fn erasures_at_once_each_get_a_number() {
+    let machine = machine();
+    for n in 0..6 {
+        commit(&machine, &document(&format!("t{n}"), "ann", CANARY));
+    }
+    let running: Vec<_> = (0..6)
+        .map(|n| {
+            let task = format!("t{n}");
+            let erase = ["-C", "repo", "erase", &task, "--reason", "request 12"];
+            machine.command(&erase).spawn().unwrap()
+        })
+        .collect();
+    for mut process in running {
+        // One may find that another has recorded its erasure.
+        assert_eq!(process.wait().unwrap().code(), Some(0));
+    }
+    let listed = machine.run(&["-C", "repo", "erasures", "--json"]).object();
+    let erasures = listed["erasures"].as_array().unwrap();
+    let keys: std::collections::BTreeSet<String> = erasures
+        .iter()
+        .flat_map(|erasure| erasure["keys"].as_array().unwrap().clone())
+        .map(|key| key.to_string())
+        .collect();
+    assert_eq!(keys.len(), 6, "{listed}");
+    let verified = machine.run(&["-C", "repo", "verify"]);
+    assert_eq!(verified.exit, Some(0), "{verified:?}");
+}
+
+#[test]
+fn a_disclosure_is_what_the_digest_in_the_entry_fixes() {
+    let machine = machine();
+    commit(&machine, &document("a", "ann", CANARY));
+    let digest =
+        entry(&machine, "a", &[])["entry"]["metadata"]["user"]["$sealed"]["digest"].clone();
+    let key = machine.run(&["-C", "repo", "checkpoint", "--new-key", "ck"]);
+    assert_eq!(key.exit, Some(0), "{key:?}");
+    let prove = ["-C", "repo", "prove", "a", "--key", "ck", "--to", "a.proof"];
+    let plain = machine.run(&prove);
+    assert_eq!(plain.exit, Some(0), "{plain:?}");
+    assert!(!machine.path("a.proof.disclosures").exists());
+    let disclose = [&prove[..], &["--disclose", "/metadata/user", "--json"]].concat();
+    let proved = machine.run(&disclose);
+    assert_eq!(proved.exit, Some(0), "{proved:?}");
+    // What the how-to guide shows.
+    let check = r#"
+import base64, hashlib, json
+line = open("a.proof.disclosures").readline().strip()
+print("sha-256:" + base64.urlsafe_b64encode(hashlib.sha256(line.encode()).digest()).decode().rstrip("="))
+print(json.loads(base64.urlsafe_b64decode(line + "=" * (-len(line) % 4)))[1:])
+"#;
+    let mut python = Command::new("python3");
+    let checked = python
+        .args(["-c", check])
+        .current_dir(machine.dir.path())
+        .output();
+    let checked = String::from_utf8(checked.unwrap().stdout).unwrap();
+    let expected = format!("{}\n['/metadata/user', 'ann']\n", digest.as_str().unwrap());
+    assert_eq!(checked, expected);
+    let none = machine.run(&[&prove[..], &["--disclose", "/metadata/kept"]].concat());
+    assert_eq!(none.exit, Some(1), "{none:?}");
+}

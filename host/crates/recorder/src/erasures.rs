@@ -116,7 +116,7 @@ fn apply(keys: &KeyStore, erasure: &ErasureEntry) -> Result<usize, ErasureError>
     Ok(keys.replay(erasure.number, &ids, &erasure.reason, at)?)
 }
 
-/// Records the erasures that have no entry yet. Returns those that were recorded now.
+/// Records the erasures that have no entry yet. Returns those that this call recorded.
 ///
 /// # Errors
 ///
@@ -132,7 +132,7 @@ pub fn record_pending(
     replay(trail, keys)?;
     let pending = keys.erasures()?.into_iter();
     for erasure in pending.filter(|erasure| erasure.number.is_none()) {
-        recorded.push(record(trail, keys, &erasure, engine, clock)?);
+        recorded.extend(record(trail, keys, &erasure, engine, clock)?);
     }
     Ok(recorded)
 }
@@ -143,8 +143,12 @@ fn record(
     erasure: &Erasure,
     engine: &Engine,
     clock: &Arc<dyn Clock>,
-) -> Result<RecordedErasure, ErasureError> {
+) -> Result<Option<RecordedErasure>, ErasureError> {
     loop {
+        // Another process may have recorded it meanwhile.
+        if keys.number_of(erasure.id)?.is_some() {
+            return Ok(None);
+        }
         let entry = ErasureEntry {
             number: keys.replayed()? + 1,
             reason: erasure.reason.clone(),
@@ -156,10 +160,10 @@ fn record(
             AnswerKind::Committed | AnswerKind::AlreadyRecorded => {
                 // The commit point was the entry. From here on every store of keys of this trail follows it.
                 apply(keys, &entry)?;
-                return Ok(RecordedErasure {
+                return Ok(Some(RecordedErasure {
                     erasure: entry,
                     commit: answer.commit,
-                });
+                }));
             }
             // Another process has recorded another erasure with this number: apply it, and take the next one.
             AnswerKind::Conflicting if replay(trail, keys).is_ok() => {}

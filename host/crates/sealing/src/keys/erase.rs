@@ -152,6 +152,17 @@ impl KeyStore {
         Ok(reader.query_row("SELECT replayed FROM meta", [], |row| row.get(0))?)
     }
 
+    /// The number of an erasure in the trail; `None` if its entry is not recorded yet.
+    ///
+    /// # Errors
+    ///
+    /// The database cannot be used.
+    pub fn number_of(&self, id: i64) -> Result<Option<u32>, KeyStoreError> {
+        let reader = self.reader();
+        let number = "SELECT number FROM erasures WHERE id = ?1";
+        Ok(reader.query_row(number, [id], |row| row.get(0))?)
+    }
+
     /// All erasures, oldest first.
     ///
     /// # Errors
