@@ -34,6 +34,7 @@ pub use answer::{Answer, AnswerKind};
 pub use delivery::{Delivery, Report};
 pub use keyed::keyed_digest;
 pub use pending::Pending;
+pub use sealed::KeyPreparer;
 
 use readable::EntrySnapshot;
 use sealed::SealedDecision;
@@ -209,13 +210,8 @@ impl Recorder {
     /// Announces the documents that will be submitted next, in this order, so that the trail can read what they need
     /// in advance.
     pub fn expect<'a>(&self, documents: impl Iterator<Item = &'a [u8]>) {
-        let tasks = documents.filter_map(|document| {
-            let task = TaskOutcome::recover_task_id(document)?;
-            Some((TaskId::parse(&task).ok()?, document))
-        });
-        let tasks: Vec<(TaskId, &[u8])> = tasks.collect();
-        self.prepare_keys(&tasks);
-        let tasks = tasks.into_iter().map(|(task, _)| task);
+        let tasks = documents.filter_map(TaskOutcome::recover_task_id);
+        let tasks = tasks.filter_map(|task| TaskId::parse(&task).ok());
         self.inner.trail.expect(tasks.collect());
     }
 

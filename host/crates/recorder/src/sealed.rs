@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use outcome::clock::Timestamp;
-use outcome::{Cause, TaskId, TaskOutcome};
+use outcome::clock::{Clock, Timestamp};
+use outcome::{Cause, TaskOutcome, json};
 use policy::{LogLine, Verdict};
-use sealing::{SealError, SealedDocument};
+use sealing::{SealError, SealedDocument, Sealer};
 
 use super::readable::EntrySnapshot;
-use super::{Answer, AnswerKind, Recorder};
+use super::{Answer, AnswerKind, Options, Recorder};
 
 /// Shorter texts are in almost every sentence, so finding one shows nothing.
 const LEAST_SECRET: usize = 4;
@@ -144,20 +144,14 @@ impl Recorder {
         })
     }
 
-    /// Makes the keys of outcomes that will be submitted next in one transaction. If that fails, deciding about them
-    /// reports it.
-    pub(super) fn prepare_keys(&self, tasks: &[(TaskId, &[u8])]) {
-        let Some(sealer) = &self.inner.options.sealer else {
-            return;
-        };
-        let documents = tasks.iter().filter_map(|(task, document)| {
-            let document = std::str::from_utf8(document).ok()?;
-            // Only what will be parsed is scanned.
-            outcome::json::validate(document, outcome::json::MAX_DEPTH).ok()?;
-            Some((task.as_str(), document))
-        });
-        let now = self.inner.options.clock.now().microseconds();
-        let _ = sealer.prepare(documents, now);
+    /// What makes keys in advance, if members are sealed.
+    pub fn key_preparer(&self) -> Option<KeyPreparer> {
+        let Options { sealer, clock, .. } = &self.inner.options;
+        let sealer = sealer.clone().filter(|sealer| sealer.has_rules())?;
+        Some(KeyPreparer {
+            sealer,
+            clock: Arc::clone(clock),
+        })
     }
 
     /// Removes sealed texts from what an answer says: a policy may quote values in a reason or log.
@@ -194,6 +188,34 @@ impl Recorder {
                 clean(message);
             }
         }
+    }
+}
+
+/// Makes the keys of outcomes before they are submitted: many in one transaction, and on another thread than the one that
+/// decides. Does not keep the trail open.
+#[derive(Clone)]
+pub struct KeyPreparer {
+    sealer: Arc<Sealer>,
+    clock: Arc<dyn Clock>,
+}
+
+impl KeyPreparer {
+    /// Makes the keys that these documents need. If that fails, deciding about them reports it.
+    pub fn prepare<'a>(&self, documents: impl Iterator<Item = &'a [u8]>) {
+        let documents: Vec<(String, &str)> = documents
+            .filter_map(|document| {
+                let document = std::str::from_utf8(document).ok()?;
+                // Only what can be parsed is scanned.
+                json::validate(document, json::MAX_DEPTH).ok()?;
+                Some((TaskOutcome::recover_task_id(document.as_bytes())?, document))
+            })
+            .filter(|(_, document)| self.sealer.matches(document))
+            .collect();
+        let now = self.clock.now().microseconds();
+        let documents = documents
+            .iter()
+            .map(|(task, document)| (task.as_str(), *document));
+        let _ = self.sealer.prepare(documents, now);
     }
 }
 

@@ -75,6 +75,9 @@ pub struct Opened {
     pub erased: Vec<(String, KeyId)>,
 }
 
+/// After this many keys that were prepared and not used, they are looked up again instead: more than a reader is ahead.
+const MOST_PREPARED: usize = 16_384;
+
 /// A value that is known without opening its member; its key is `None` if it was erased.
 type KnownValue<'a> = dyn FnMut(&Found<SealedMember>, Option<&SecretKey>) -> Option<String> + 'a;
 
@@ -124,8 +127,10 @@ impl Sealer {
                 _ => None,
             });
         let mut prepared = self.prepared();
-        // What is left of the batch before was refused, or recorded before.
-        prepared.clear();
+        // What is left of earlier batches was refused, or recorded before.
+        if prepared.len() > MOST_PREPARED {
+            prepared.clear();
+        }
         prepared.extend(live);
         Ok(())
     }

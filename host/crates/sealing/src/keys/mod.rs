@@ -253,7 +253,7 @@ impl KeyStore {
                 (SELECT count(*) FROM keys WHERE wrapped IS NOT NULL),
                 (SELECT count(*) FROM keys WHERE wrapped IS NULL),
                 (SELECT count(*) FROM keys WHERE wrapped IS NOT NULL AND generation < meta.generation),
-                (SELECT max(made_at) FROM keys),
+                (SELECT made_at FROM keys ORDER BY rowid DESC LIMIT 1),
                 (SELECT count(*) FROM erasures WHERE number IS NULL)
             FROM meta",
             [],

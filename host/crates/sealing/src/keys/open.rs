@@ -91,7 +91,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, KeyStoreError> {
     connection.busy_timeout(LOCK_WAIT)?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON;
-         PRAGMA trusted_schema = OFF;",
+         PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = 10000; PRAGMA cache_size = -16000;",
     )?;
     Ok(connection)
 }

@@ -32,8 +32,9 @@ CREATE TABLE erasures (
     erased_at INTEGER NOT NULL,
     generation INTEGER NOT NULL
 ) STRICT;
+-- Rows are appended: a table in the order of its random ids would write a page for each key.
 CREATE TABLE keys (
-    id TEXT PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
     task TEXT NOT NULL,
     -- A keyed digest of the person or tenant; empty for nobody.
     subject BLOB NOT NULL,
@@ -44,11 +45,10 @@ CREATE TABLE keys (
     erasure INTEGER REFERENCES erasures (id),
     UNIQUE (task, subject),
     CHECK ((wrapped IS NULL) = (erasure IS NOT NULL))
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX keys_by_subject ON keys (subject) WHERE subject <> x'';
 CREATE INDEX keys_by_generation ON keys (generation) WHERE wrapped IS NOT NULL;
 CREATE INDEX keys_by_erasure ON keys (erasure) WHERE erasure IS NOT NULL;
-CREATE INDEX keys_by_time ON keys (made_at);
 CREATE TRIGGER erased_keys_stay BEFORE UPDATE ON keys WHEN OLD.wrapped IS NULL AND NEW.wrapped IS NOT NULL
     BEGIN SELECT RAISE(ROLLBACK, 'an erased key does not come back'); END;
 CREATE TRIGGER keys_are_kept BEFORE DELETE ON keys
