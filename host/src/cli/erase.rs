@@ -79,7 +79,7 @@ struct ErasureJson<'a> {
     erased_at: String,
     reason: &'a str,
     keys: &'a [String],
-    /// `null` if this machine has no key store.
+    /// `null` if this machine has no key store, or a key program has the former key-encryption key.
     #[serde(rename = "final")]
     is_final: Option<bool>,
 }
@@ -157,7 +157,7 @@ pub fn list(_: &ListArgs, session: &mut Session) -> Result<Exit> {
     let erasures = erasures::list(&trail)?;
     let find_final = |number: u32| {
         let own = is_final.iter().find(|own| own.number == Some(number));
-        own.map(|own| own.is_final)
+        own.and_then(|own| own.is_final)
     };
     let output = &mut session.output;
     if output.is_json() {
@@ -176,6 +176,11 @@ pub fn list(_: &ListArgs, session: &mut Session) -> Result<Exit> {
         let state = match find_final(erasure.number) {
             Some(true) => paint(GOOD, "final").to_string(),
             Some(false) => paint(UNSURE, "final after `keys rotate`").to_string(),
+            None if keys.is_some() => paint(
+                UNSURE,
+                "final once the key program's former key is destroyed",
+            )
+            .to_string(),
             None => paint(
                 UNSURE,
                 "this machine has no keys, so it cannot say whether it is final",

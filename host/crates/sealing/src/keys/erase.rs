@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
-use super::{KeyStore, KeyStoreError, read_id};
+use super::{KeyEncryption, KeyStore, KeyStoreError, read_id};
 use crate::key::KeyId;
 
 /// The most keys of one erasure: its entry names each of them and must stay within the limit on a document.
@@ -46,7 +46,8 @@ pub struct Erasure {
     /// The destroyed keys.
     pub keys: Vec<KeyId>,
     /// Whether no backup of the store can bring a key back: every key-encryption key that was in use then is destroyed.
-    pub is_final: bool,
+    /// `None` after a rotation with a key program, because only the program knows whether it still unwraps the former key.
+    pub is_final: Option<bool>,
 }
 
 impl KeyStore {
@@ -81,7 +82,7 @@ impl KeyStore {
                 reason: erasure.reason.to_owned(),
                 erased_at: erasure.now,
                 keys: keys.to_vec(),
-                is_final: false,
+                is_final: Some(false),
             });
         }
         transaction.commit()?;
@@ -179,13 +180,15 @@ impl KeyStore {
         let erasures = found.query_map([], |row| {
             let id: i64 = row.get(0)?;
             let keys = keys.query_map([id], |row| read_id(row, 0))?;
+            let is_rotated: bool = row.get(4)?;
+            let is_by_program = matches!(self.encryption, KeyEncryption::Program(_));
             Ok(Erasure {
                 id,
                 number: row.get(1)?,
                 reason: row.get(2)?,
                 erased_at: row.get(3)?,
                 keys: keys.collect::<Result<_, _>>()?,
-                is_final: row.get(4)?,
+                is_final: (!(is_rotated && is_by_program)).then_some(is_rotated),
             })
         })?;
         Ok(erasures.collect::<Result<_, _>>()?)
