@@ -3,20 +3,16 @@
 //!
 //! `cargo bench --bench chain -- [--entries 1000000] [--segments 10] [--runs 3]` prints Markdown.
 
-#![expect(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "a benchmark runs the program and prints its figures"
-)]
+#![expect(clippy::disallowed_methods, reason = "a benchmark runs the program")]
 
-use std::fmt::Write as _;
-use std::fs;
-use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+#[path = "proofs/bench.rs"]
+mod bench;
+
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
+
+use bench::{Bench, median, rate, row};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -51,73 +47,27 @@ fn main() -> Result<()> {
         .collect();
     let mut chain = vec!["verify", "--chain"];
     chain.extend(names.iter().map(String::as_str));
+    // In turns, and each is the first of every other pair: other work on the machine then slows both.
     let mut took: [Vec<Duration>; 2] = Default::default();
-    for _ in 0..runs {
-        took[0].push(bench.ours(&["verify", "one"])?);
-        took[1].push(bench.ours(&chain)?);
+    for run in 0..runs {
+        for turn in [run % 2, (run + 1) % 2] {
+            took[turn].push(match turn {
+                0 => bench.ours(&["verify", "one"])?,
+                _ => bench.ours(&chain)?,
+            });
+        }
     }
+    let pairs = took[0].iter().zip(&took[1]);
+    let ratios = pairs.map(|(one, all)| one.as_secs_f64() / all.as_secs_f64());
+    let ratio = median(ratios.collect());
     let [one, all] = took.map(median);
-    println!("| what | figure | beside | ratio |");
-    println!("| --- | ---: | ---: | ---: |");
-    println!(
-        "| verify --chain of {segments} trails of {each} | {} | {} one trail | {:.2}x |",
-        rate(each * segments, all),
-        rate(each * segments, one),
-        one.as_secs_f64() / all.as_secs_f64()
+    row("what", "speed", "beside", "speed, median of the pairs");
+    row("---", "---:", "---:", "---:");
+    row(
+        &format!("verify --chain of {segments} trails of {each}"),
+        &rate(each * segments, all),
+        &format!("{} one trail", rate(each * segments, one)),
+        &format!("{ratio:.2}x"),
     );
     Ok(())
-}
-
-struct Bench {
-    dir: PathBuf,
-}
-
-impl Bench {
-    /// Runs the program in the bench's directory. Returns how long it took.
-    fn ours(&self, arguments: &[&str]) -> Result<Duration> {
-        let program = env!("CARGO_BIN_EXE_chiffon-audit");
-        let mut command = Command::new(program);
-        command
-            .current_dir(&self.dir)
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let began = Instant::now();
-        let status = command.status()?;
-        let took = began.elapsed();
-        ensure!(status.success(), "{arguments:?}: {status}");
-        Ok(took)
-    }
-
-    /// Writes outcomes of about 900 bytes with these numbers, one a line.
-    fn outcomes(&self, numbers: std::ops::Range<usize>) -> Result<()> {
-        let mut file = std::io::BufWriter::new(fs::File::create(self.dir.join("outcomes"))?);
-        let mut random = fastrand::Rng::with_seed(numbers.start as u64);
-        for n in numbers {
-            let mut output = String::new();
-            for _ in 0..12 {
-                write!(
-                    output,
-                    "step {} of unit-{:08x} done; ",
-                    n % 97,
-                    random.u32(..)
-                )?;
-            }
-            writeln!(
-                file,
-                r#"{{"task_id":"task-{n:07}","status":"completed","plan_id":"plan-{}","execution_result":{{"outcome":{{"exit_code":0,"output":"{output}"}},"services_touched":["checkout","mail"]}}}}"#,
-                n / 10
-            )?;
-        }
-        Ok(file.into_inner()?.sync_all()?)
-    }
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
-fn rate(entries: usize, took: Duration) -> String {
-    format!("{:.0}/s", entries as f64 / took.as_secs_f64())
 }

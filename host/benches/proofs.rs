@@ -9,14 +9,16 @@
     reason = "a benchmark runs the program and git's own tools"
 )]
 
-use std::fmt::Write as _;
+#[path = "proofs/bench.rs"]
+mod bench;
+
 use std::fs;
-use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+
+use bench::{Bench, median, rate, row};
 
 /// A latency is the median of this many processes.
 const PROCESSES: usize = 21;
@@ -58,55 +60,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-struct Bench {
-    dir: PathBuf,
-}
-
 impl Bench {
-    fn shell(&self, program: &str, arguments: &[&str]) -> Result<Duration> {
-        let mut command = Command::new(program);
-        command
-            .current_dir(&self.dir)
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let began = Instant::now();
-        let status = command.status()?;
-        let took = began.elapsed();
-        ensure!(status.success(), "{program} {arguments:?}: {status}");
-        Ok(took)
-    }
-
-    fn ours(&self, arguments: &[&str]) -> Result<Duration> {
-        self.shell(env!("CARGO_BIN_EXE_chiffon-audit"), arguments)
-    }
-
-    /// Outcomes of about 900 bytes, one a line.
-    fn outcomes(&self, count: usize) -> Result<()> {
-        let mut file = std::io::BufWriter::new(fs::File::create(self.dir.join("outcomes"))?);
-        let mut random = fastrand::Rng::with_seed(7);
-        for n in 0..count {
-            let mut output = String::new();
-            for _ in 0..12 {
-                write!(
-                    output,
-                    "step {} of unit-{:08x} done; ",
-                    n % 97,
-                    random.u32(..)
-                )?;
-            }
-            writeln!(
-                file,
-                r#"{{"task_id":"task-{n:07}","status":"completed","plan_id":"plan-{}","dispatch_info":{{"agent_pool":"pool-{}","agent_id":"agent-{:04x}"}},"execution_result":{{"outcome":{{"exit_code":0,"output":"{output}"}},"resources_used":{{"cpu_ms":{}}},"services_touched":["checkout","mail"]}}}}"#,
-                n / 10,
-                n % 5,
-                random.u16(..),
-                random.u32(..100_000)
-            )?;
-        }
-        Ok(file.into_inner()?.sync_all()?)
-    }
-
     /// Records all outcomes in a new trail.
     fn record(&self, trail: &str, options: &[&str]) -> Result<Duration> {
         let path = self.dir.join(trail);
@@ -119,7 +73,7 @@ impl Bench {
     }
 
     fn ingest(&self, entries: usize, runs: usize) -> Result<()> {
-        self.outcomes(entries)?;
+        self.outcomes(0..entries)?;
         let mut took: [Vec<Duration>; 2] = Default::default();
         for _ in 0..runs {
             took[0].push(self.record("plain", &[])?);
@@ -174,7 +128,7 @@ impl Bench {
 
     /// Compares an audit and `git fsck --full` of the same trail in turns, as it was written and as git packs it.
     fn beside_git(&self, entries: usize, runs: usize) -> Result<()> {
-        self.outcomes(entries)?;
+        self.outcomes(0..entries)?;
         self.record("signed", &["--signing-key", "key"])?;
         for state in ["as we pack it", "after git gc"] {
             if state == "after git gc" {
@@ -231,7 +185,7 @@ impl Bench {
     }
 
     fn proofs(&self, large: usize) -> Result<()> {
-        self.outcomes(large)?;
+        self.outcomes(0..large)?;
         self.record("large", &["--signing-key", "key"])?;
         self.ours(&["-C", "large", "checkpoint", "--new-key", "large-note"])?;
         let made = self.ours(&[
@@ -333,23 +287,6 @@ impl Bench {
     }
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
-fn rate(count: usize, time: Duration) -> String {
-    format!("{:.0}/s", count as f64 / time.as_secs_f64())
-}
-
 fn ms(time: Duration) -> String {
     format!("{:.2} ms", time.as_secs_f64() * 1000.0)
-}
-
-#[expect(
-    clippy::print_stdout,
-    reason = "the figures are what a benchmark is for"
-)]
-fn row(what: &str, figure: &str, beside: &str, ratio: &str) {
-    println!("| {what} | {figure} | {beside} | {ratio} |");
 }

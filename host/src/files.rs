@@ -11,10 +11,17 @@ use std::path::Path;
 ///
 /// What reading returns, and [`io::ErrorKind::FileTooLarge`].
 pub fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    read_all(File::open(path)?, max_bytes)
+}
+
+/// Reads everything, at most `max_bytes`.
+///
+/// # Errors
+///
+/// What reading returns, and [`io::ErrorKind::FileTooLarge`].
+pub fn read_all(reader: impl io::Read, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(max_bytes + 1)
-        .read_to_end(&mut bytes)?;
+    reader.take(max_bytes + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > max_bytes {
         true => Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
@@ -54,6 +61,51 @@ pub fn require_regular(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Reads a regular file of at most `max_bytes`.
+///
+/// # Errors
+///
+/// Those of [`require_regular`] and [`read_bounded`].
+pub fn read_regular(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    require_regular(path)?;
+    read_bounded(path, max_bytes)
+}
+
+/// Reads a regular file of at most `max_bytes` as text.
+///
+/// # Errors
+///
+/// Those of [`require_regular`] and [`read_text`].
+pub fn read_regular_text(path: &Path, max_bytes: u64) -> io::Result<String> {
+    require_regular(path)?;
+    read_text(path, max_bytes)
+}
+
+/// Turns the error for a missing file into `None`.
+///
+/// # Errors
+///
+/// Any other error.
+pub fn optional<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(contents) => Ok(Some(contents)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Checks that a path is not a symbolic link. A path that does not exist is none.
+///
+/// # Errors
+///
+/// It is a link, or cannot be examined.
+pub fn refuse_link(path: &Path) -> io::Result<()> {
+    match optional(path.symlink_metadata())? {
+        Some(metadata) if metadata.is_symlink() => Err(io::Error::other("it is a symbolic link")),
+        _ => Ok(()),
+    }
+}
+
 /// Writes the file completely or not at all. What is there and no regular file, such as a pipe, is written to.
 ///
 /// # Errors
@@ -65,10 +117,26 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return fs::write(path, bytes);
     }
+    write_and_rename(&path, bytes)
+}
+
+/// Replaces a file whose name the program has derived from another one. A checkout could have a symbolic link there, which leads to a
+/// file that the person never named.
+///
+/// # Errors
+///
+/// There is a link or a directory, or writing fails.
+pub fn replace_derived(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    refuse_link(path)?;
+    // Renaming does not follow a link that was made in the meantime.
+    write_and_rename(path, bytes)
+}
+
+fn write_and_rename(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // As for any new file, the umask decides who may read it.
     let mut beside = tempfile::Builder::new()
         .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory_of(&path))?;
+        .tempfile_in(directory_of(path))?;
     beside.write_all(bytes)?;
     beside.persist(path)?;
     Ok(())

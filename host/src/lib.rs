@@ -6,6 +6,7 @@
 
 pub use ::checkpoint;
 pub use ::service::binding;
+pub use ::service::replication;
 pub mod cli;
 pub use ::outcome::clock;
 pub mod config;

@@ -207,7 +207,7 @@ fn messages_name_what_to_do() {
         ),
         (
             r#"{"task_id":"chiffon-audit.end","status":"failed"}"#,
-            "such ids belong to the host",
+            "these ids are reserved",
         ),
         (
             "{\"task_id\":\"b\",\"status\":\"failed\",\"metadata\":{\"\\ud83d\":1}}",

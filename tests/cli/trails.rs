@@ -65,14 +65,31 @@ fn the_same_command_again_changes_nothing() {
     );
     machine.done(&["-C", "two", "trail", "begin", "--after", "one"]);
     assert_eq!(tips(), before);
-    for args in [
-        &["-C", "one", "trail", "end", "--successor", "three"][..],
-        &["-C", "two", "trail", "begin", "--after", "two"],
-        &["-C", "two", "trail", "end", "--successor", "two/in"],
-        &["-C", "three", "trail", "begin", "--after", "nowhere"],
+    for (args, exit, words) in [
+        (
+            &["-C", "one", "trail", "end", "--successor", "three"][..],
+            1,
+            "has ended already",
+        ),
+        (
+            &["-C", "two", "trail", "begin", "--after", "two"],
+            2,
+            "a trail cannot continue itself",
+        ),
+        (
+            &["-C", "two", "trail", "end", "--successor", "two/in"],
+            2,
+            "lies within the repository",
+        ),
+        (
+            &["-C", "three", "trail", "begin", "--after", "nowhere"],
+            2,
+            "neither a directory nor the origin of a trail",
+        ),
     ] {
         let ran = machine.run(args);
-        assert!(matches!(ran.exit, Some(1 | 2)), "{args:?}: {ran:?}");
+        assert_eq!(ran.exit, Some(exit), "{args:?}: {ran:?}");
+        assert!(ran.err.contains(words), "{args:?}: {ran:?}");
     }
     assert!(!machine.path("three").exists());
     assert_eq!(tips(), before);
@@ -217,7 +234,7 @@ fn show_prove_log_and_report_cross_the_border() {
         "{:?}",
         doctor("two")
     );
-    // The trail before is away.
+    // The predecessor is away.
     fs::create_dir_all(machine.path("vault/deep")).unwrap();
     fs::rename(machine.path("one"), machine.path("vault/deep/one")).unwrap();
     let ran = machine.run(&["-C", "two", "show", "a"]);
@@ -230,6 +247,73 @@ fn show_prove_log_and_report_cross_the_border() {
     );
     machine.done(&["-C", "two", "trail", "begin", "--after", "vault/deep/one"]);
     machine.records("two", "c");
+}
+
+#[test]
+fn doctor_looks_for_every_trail_before() {
+    let machine = Machine::new();
+    machine.done(&["init", "one"]);
+    machine.records("one", "x");
+    machine.done(&["-C", "one", "trail", "end", "--successor", "two"]);
+    machine.records("two", "a");
+    machine.done(&["-C", "two", "trail", "end", "--successor", "three"]);
+    let doctor = || machine.run(&["-C", "three", "doctor"]).out;
+    assert!(doctor().contains("good  beginning "), "{}", doctor());
+    fs::create_dir_all(machine.path("vault/deep")).unwrap();
+    fs::rename(machine.path("one"), machine.path("vault/deep/one")).unwrap();
+    assert!(!doctor().contains("good  beginning "), "{}", doctor());
+    assert!(doctor().contains("  beginning "), "{}", doctor());
+}
+
+#[test]
+fn the_end_names_another_trail_by_its_uuid() {
+    let machine = Machine::new();
+    machine.done(&["init", "one"]);
+    machine.records("one", "a");
+    let form = "--format=%(trailers:key=Audit-Trail,valueonly)";
+    let log = support::git(&machine.path("one"), &["log", form]);
+    let own = log.split_whitespace().next().unwrap().to_owned();
+    let commit = format!("commit-{}", "a".repeat(40));
+    for successor in [&own, &commit, &format!("chiffon-audit/{own}")] {
+        let ran = machine.run(&["-C", "one", "trail", "end", "--successor", successor]);
+        assert_eq!(ran.exit, Some(1), "{ran:?}");
+        assert!(ran.err.contains("cannot continue this trail"), "{ran:?}");
+    }
+    machine.records("one", "b");
+}
+
+#[test]
+fn a_predecessor_among_many_other_directories_is_found() {
+    let machine = two_years(&[]);
+    for number in 0..1100 {
+        fs::create_dir(machine.path(&format!("other-{number}"))).unwrap();
+    }
+    fs::remove_file(machine.path("two/.git/chiffon-audit/trails.toml")).unwrap();
+    let found = |(name, found, _): (String, bool, Option<u64>)| (name, found);
+    let listed: Vec<_> = machine.listed("two").into_iter().map(found).collect();
+    assert_eq!(listed, [("one".to_owned(), true), ("two".to_owned(), true)]);
+    machine.records("two", "c");
+}
+
+#[test]
+fn the_list_has_no_trail_of_an_empty_repository() {
+    let machine = Machine::new();
+    fs::create_dir(machine.path("empty")).unwrap();
+    support::git(&machine.path("empty"), &["init", "--quiet"]);
+    assert!(machine.listed("empty").is_empty());
+    assert!(!machine.path("empty/.git/chiffon-audit").exists());
+}
+
+#[test]
+fn the_list_keeps_no_size_of_an_open_trail() {
+    let machine = two_years(&[]);
+    let list = machine.path("two/.git/chiffon-audit/trails.toml");
+    let rows = machine.listed("two");
+    assert_eq!(rows[1], ("two".to_owned(), true, Some(2)));
+    let kept = fs::read_to_string(&list).unwrap();
+    machine.records("two", "c");
+    machine.listed("two");
+    assert_eq!(fs::read_to_string(&list).unwrap(), kept);
 }
 
 #[test]

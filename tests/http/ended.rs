@@ -65,7 +65,7 @@ fn what_was_accepted_after_the_end_is_recorded_by_the_successor_with_the_same_st
     std::fs::rename(dir.join("next.git"), dir.join("audit.git")).unwrap();
     host.served = Served::start(&dir, STORE);
     host.until("/api/v1/tasks/b", |task| task["state"] == "committed");
-    // The task of the trail before has its row and its entry there.
+    // The task of the predecessor has its row and its entry there.
     assert_eq!(host.get("/api/v1/tasks/a").json()["state"], "committed");
     let again = host.post("/api/v1/outcomes?wait=committed", &outcome("a", "failed"));
     assert_eq!(again.status, 409, "{again:?}");
@@ -111,7 +111,7 @@ fn while_the_trail_before_is_away_everything_waits_in_the_store() {
     assert_eq!(host.entries(), 1);
     std::fs::rename(vault.join("before.git"), dir.join("before.git")).unwrap();
     host.until("/api/v1/tasks/b", |task| task["state"] == "committed");
-    // An answer for the trail before is one for this service, too.
+    // An answer for the predecessor is one for this service, too.
     let repeated = host.commit("a", "completed");
     assert_eq!(repeated["state"], "committed", "{repeated}");
     assert_eq!(host.entries(), 2);

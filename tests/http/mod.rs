@@ -18,6 +18,7 @@ mod operate;
 mod posted_policy;
 mod queries;
 mod reload;
+mod replicated;
 mod reporters;
 mod reports;
 mod sealing;
@@ -179,7 +180,8 @@ impl Served {
             .read_line(&mut line)
             .unwrap();
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
-        let address = said["listening"].as_str().unwrap();
+        let address = said["listening"].as_str();
+        let address = address.unwrap_or_else(|| panic!("{said}"));
         let address = address.trim_start_matches("http://").to_owned();
         Served { child, address }
     }

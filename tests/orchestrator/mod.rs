@@ -76,6 +76,7 @@ fn start_for(
         on_policy_fault: OnPolicyFault::Hold,
         host: host.into(),
         lease_term,
+        replication: None,
     };
     let path: PathBuf = repository.to_owned();
     let open = Box::new(move || Trail::open(&path, OpenOptions::default()));

@@ -164,6 +164,7 @@ async fn orchestrator(repo: &Repo) -> Orchestrator {
         on_policy_fault: OnPolicyFault::Hold,
         host: "seed".into(),
         lease_term: LEASE_TERM,
+        replication: None,
     };
     let open = Box::new(move || Trail::open(&path, OpenOptions::default()));
     Orchestrator::start(store, open, options).unwrap()

@@ -90,6 +90,11 @@ pub enum Reply {
 
 /// Starts a registry that answers each request for a path as the function says. Returns its address. It runs until the test ends.
 pub fn hostile(reply: impl Fn(&str) -> Reply + Send + 'static) -> String {
+    hostile_with_head(move |head| reply(head.split(' ').nth(1).unwrap_or_default()))
+}
+
+/// As [`hostile`], with the request line and the headers of each request.
+pub fn hostile_with_head(reply: impl Fn(&str) -> Reply + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
@@ -97,15 +102,20 @@ pub fn hostile(reply: impl Fn(&str) -> Reply + Send + 'static) -> String {
         let mut silent = Vec::new();
         while let Ok((mut stream, _)) = listener.accept() {
             let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let mut request = String::new();
-            let _ = reader.read_line(&mut request);
-            let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+            let mut head = String::new();
             let mut line = String::from("x");
+            let mut length = 0;
             while !line.trim().is_empty() {
                 line.clear();
                 let _ = reader.read_line(&mut line);
+                head += &line;
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
             }
-            match reply(&path) {
+            // Closing a connection with unread bytes would discard the answer.
+            let _ = std::io::copy(&mut reader.take(length), &mut std::io::sink());
+            match reply(&head) {
                 Reply::Bytes(bytes) => {
                     let _ = stream.write_all(&bytes);
                 }

@@ -91,7 +91,7 @@ impl Years {
     }
 
     #[track_caller]
-    fn commits(&self, year: usize, id: &str) {
+    pub(super) fn commits(&self, year: usize, id: &str) {
         let answer = self.record(year, &completed(id));
         assert_eq!(answer.result, AnswerKind::Committed, "{answer:?}");
     }
@@ -304,8 +304,16 @@ fn another_trail_in_the_place_of_the_one_before_is_not_asked() {
 #[test]
 fn a_rolled_back_trail_before_is_read_where_it_ended() {
     let years = Years::with(2);
-    git(&years.path(0), &["update-ref", "refs/heads/main", "main~1"]);
-    years.gives(1, &completed("a"), AnswerKind::AlreadyRecorded, None);
+    let (path, commit) = years.open(0).locate(&task("a")).unwrap().unwrap();
+    for back in ["main~1", "main~1"] {
+        git(&years.path(0), &["update-ref", "refs/heads/main", back]);
+        years.gives(1, &completed("a"), AnswerKind::AlreadyRecorded, None);
+        let answer = years.record(1, &completed("a"));
+        assert_eq!(
+            (answer.path.as_ref(), &answer.commit),
+            (Some(&path), &commit)
+        );
+    }
     years.commits(1, "x");
 }
 
@@ -324,7 +332,7 @@ fn a_damaged_list_of_trails_is_no_reason_to_stop() {
 #[test]
 fn a_trail_that_was_not_asked_for_is_asked_again() {
     let years = Years::with(2);
-    // A caller without a recorder, which has not asked the trail before.
+    // A caller without a recorder, which has not asked the predecessor.
     let refused = record_at(&years.path(1), "a", 0);
     assert!(matches!(refused, Err(TrailError::Changed)), "{refused:?}");
 }
@@ -347,7 +355,7 @@ fn a_successor_that_waits_for_the_end_records_nothing() {
         early.contains("has not ended yet") && early.contains(&uuid),
         "{early}"
     );
-    // The trail before still records.
+    // The predecessor still records.
     years.commits(0, "x");
     years.end(0);
     years.gives(1, &completed("x"), AnswerKind::AlreadyRecorded, None);

@@ -5,6 +5,7 @@ mod caches;
 mod configuration;
 mod continuation;
 mod continuation_crash;
+mod continuation_steps;
 mod crash;
 mod crash_template;
 mod damaged;

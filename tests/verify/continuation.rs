@@ -102,9 +102,22 @@ fn after(uuid: &str, said: &Said) -> Forge {
     forge
 }
 
+/// Audits trails on one thread, which reads each chain first, and on several, which judge commits meanwhile.
+#[track_caller]
 fn audit(forges: &[&Forge]) -> ChainReport {
     let paths: Vec<PathBuf> = forges.iter().map(|forge| forge.path.clone()).collect();
-    verify::verify_chain(&paths, || Ok(Options::default())).unwrap()
+    let [alone, shared] = [1, 4].map(|threads| {
+        let options = || {
+            Ok(Options {
+                threads: Some(threads),
+                ..Options::default()
+            })
+        };
+        verify::verify_chain(&paths, options).unwrap()
+    });
+    let json = |report| serde_json::to_value(report).unwrap();
+    assert_eq!(json(&alone), json(&shared));
+    shared
 }
 
 fn verdict<'a>(report: &'a ChainReport, claim: &str) -> &'a Verdict {
@@ -182,7 +195,7 @@ fn an_entry_after_the_end_is_broken() {
     let late = one.record(&flat("late"));
     one.record(&flat("later"));
     one.broken("continuation", Some(&late), "an entry after the end");
-    broken(&[&one, &two], "links", "entries of the trail before is `3`");
+    broken(&[&one, &two], "links", "entries of the predecessor is `3`");
 }
 
 #[test]
@@ -206,7 +219,7 @@ fn a_duplicate_end_or_beginning_is_broken() {
     let again = record_at(&mut two, &sharded("chiffon-audit.begin"), metadata);
     two.broken("once", Some(&again), "chiffon-audit.begin");
     // Whichever is named first, the first one counts.
-    broken(&[&one, &two], "links", "");
+    broken(&[&one, &two], "links", "entries of the predecessor is `3`");
 }
 
 #[test]
@@ -243,7 +256,7 @@ fn a_forged_link_is_named() {
         let two = after(TWO, &said);
         broken(&[&one, &two], "links", words);
     }
-    // The trail before has not ended at all.
+    // The predecessor has not ended at all.
     let mut open = genesis(ONE);
     open.record(&flat("a1"));
     let two = after(TWO, &said_of(&open, ONE));
@@ -258,7 +271,7 @@ fn a_skipped_link_is_named() {
     // The third says that it continues the first.
     let mut three = genesis(THREE);
     record_begin(&mut three, &said_of(&one, ONE));
-    broken(&[&one, &two, &three], "links", "");
+    broken(&[&one, &two, &three], "links", "two successors");
     broken(&[&one, &three], "links", "whose end names");
 }
 
@@ -293,15 +306,16 @@ fn trails_that_are_not_linked_are_named() {
 fn a_task_in_two_trails_is_named() {
     let one = first(TWO);
     let mut two = after(TWO, &said_of(&one, ONE));
-    two.record(&flat("A2"));
-    broken(&[&one, &two], "once-in-all", "`A2`");
-    let report = audit(&[&one, &two]);
-    assert!(matches!(
-        verdict(&report, "once-in-all"),
-        Verdict::Broken {
-            commit: Some(_),
-            count: 1,
-            ..
-        }
-    ));
+    let again = two.record(&flat("A2"));
+    two.record(&flat("a1"));
+    record_end(&mut two, THREE);
+    let mut three = genesis(THREE);
+    record_begin(&mut three, &said_of(&two, TWO));
+    three.record(&flat("b1"));
+    broken(&[&one, &two, &three], "once-in-all", "`A2`");
+    let report = audit(&[&one, &two, &three]);
+    let Verdict::Broken { commit, count, .. } = verdict(&report, "once-in-all") else {
+        panic!("{report:#?}");
+    };
+    assert_eq!((commit.as_ref(), *count), (Some(&again), 3));
 }

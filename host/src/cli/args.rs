@@ -8,8 +8,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use super::output::{HEADING, STRONG};
 use super::{
     checkpoint, commit, completions, ddl, demo, doctor, erase, export, hook, ingest, init, keys,
-    log, man, map, policy, prove, ready, reconcile, report, serve, show, submissions, sync, trail,
-    verify, version, witness,
+    log, man, map, policy, prove, ready, reconcile, replica, report, serve, show, submissions,
+    sync, trail, verify, version, witness,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -88,6 +88,7 @@ pub enum Command {
     Witness(witness::Args),
     Reconcile(reconcile::Args),
     Trail(trail::Args),
+    Replica(replica::Args),
     Hook(hook::Args),
     Map(map::Args),
     Policy(policy::Args),
@@ -101,7 +102,7 @@ pub enum Command {
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init", "trail", "doctor"]),
     ("Record", &["commit", "ingest", "serve", "ready"]),
-    ("Copy", &["sync"]),
+    ("Copy", &["sync", "replica"]),
     ("Read", &["show", "log", "submissions", "report", "export"]),
     ("Erase", &["erase", "erasures", "keys"]),
     (

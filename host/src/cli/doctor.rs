@@ -1,7 +1,8 @@
 //! `doctor`: checks whether this machine, trail and store are fit to record, and tries it on a temporary trail.
 
 mod continuation;
-mod machine;
+pub mod machine;
+mod replicas;
 mod sealing;
 
 use std::io::Write as _;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::output::{BAD, GOOD, SCHEMA, UNSURE, paint};
+use super::replica::attach_log;
 use super::session::{Session, outcome_limits, policy_in_force};
 use super::store::{open_to_read, place, runtime};
 use super::text::Line;
@@ -45,7 +47,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Finding {
+pub(in crate::cli) enum Finding {
     Good,
     Warning,
     Bad,
@@ -84,6 +86,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     }
     if let Some(trail) = trail {
         doctor.sealing(&trail, &settings);
+        doctor.replicas(url.as_ref(), &trail);
         doctor.policy(&trail, &settings, session);
         let tried = round_trip(trail.common_dir(), &settings, session);
         doctor.note(
@@ -146,7 +149,13 @@ impl Doctor {
         let options = session.record_options(settings);
         let opened = options.and_then(|options| Ok(Trail::open(&session.directory, options)?));
         let trail = match opened {
-            Ok(trail) => trail,
+            Ok(trail) => match attach_log(&trail, settings) {
+                Ok(()) => trail,
+                Err(error) => {
+                    self.add("trail", Finding::Bad, error.to_string());
+                    return None;
+                }
+            },
             Err(error) => {
                 self.add("trail", Finding::Bad, format!("{error:#}"));
                 return None;

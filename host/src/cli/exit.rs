@@ -37,7 +37,7 @@ pub enum Exit {
     UnfitStore = 7,
     /// Ended early by SIGINT, with the code that a shell uses: 128 plus the signal's number.
     Interrupted = 130,
-    /// Ended early by SIGTERM.
+    /// Ended early by SIGTERM, or in `policy dev` by SIGHUP.
     Terminated = 143,
 }
 
@@ -54,9 +54,7 @@ pub struct UsageError(pub String);
 /// [`cannot_read`], also for a file that is not regular, is not UTF-8 or is larger than 16 MiB.
 pub fn read_file(what: &str, path: &Path) -> Result<String> {
     const MAX_BYTES: u64 = 16 << 20;
-    files::require_regular(path)
-        .and_then(|()| files::read_text(path, MAX_BYTES))
-        .map_err(|error| cannot_read(what, path, error))
+    files::read_regular_text(path, MAX_BYTES).map_err(|error| cannot_read(what, path, error))
 }
 
 /// The error for a named file that cannot be read. It is a usage error if the file does not exist.

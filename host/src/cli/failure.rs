@@ -17,6 +17,7 @@ use crate::policy::{CompileError, LoadError, RecordingError};
 use crate::reconcile::ReconcileError;
 use crate::recorder::continuation::ContinuationError;
 use crate::recorder::erasures::ErasureError;
+use crate::replication::ReplicationError;
 use crate::reports::LayoutError;
 use crate::sealing::KeyStoreError;
 use crate::store::StoreError;
@@ -184,6 +185,18 @@ impl From<ContinuationError> for Failure {
                 Failure::from_error(Exit::Usage, error)
             }
             error => Failure::from_error(Exit::CouldNot, error),
+        }
+    }
+}
+
+impl From<ReplicationError> for Failure {
+    fn from(error: ReplicationError) -> Failure {
+        match error {
+            ReplicationError::Store(error) => error.into(),
+            ReplicationError::Trail(error) => error.into(),
+            error @ (ReplicationError::NoLog(_)
+            | ReplicationError::NotBegun { .. }
+            | ReplicationError::Begun { .. }) => Failure::from_error(Exit::Usage, error),
         }
     }
 }

@@ -30,6 +30,7 @@ mod push;
 mod ready;
 mod receipt;
 mod reconcile;
+mod replica;
 mod report;
 mod sealed_view;
 mod sealing;
@@ -159,6 +160,7 @@ fn dispatch(command: Command, session: &mut Session) -> Result<Exit> {
         Command::Witness(args) => witness::run(&args, session),
         Command::Reconcile(args) => reconcile::run(&args, session),
         Command::Trail(args) => trail::run(&args, session),
+        Command::Replica(args) => replica::run(&args, session),
         Command::Hook(args) => hook::run(&args, session),
         Command::Map(args) => map::run(&args, session),
         Command::Policy(args) => policy::run(&args, session),

@@ -13,6 +13,7 @@ use super::exit::{UsageError, cannot_read};
 use super::intake::delivery;
 use super::output::{Output, SlowCompileNotice, warn};
 use super::policy::{Source, check_declared, check_signed};
+use super::replica::attach_log;
 use super::sealing;
 use super::settings_file::{SettingsFile, joined_settings, settings_file};
 use super::signing;
@@ -166,7 +167,9 @@ impl Session {
 
     /// Opens the trail of the repository.
     pub fn trail(&self, settings: &Settings) -> Result<Trail, TrailError> {
-        Trail::open(&self.directory, self.open_options(settings))
+        let trail = Trail::open(&self.directory, self.open_options(settings))?;
+        attach_log(&trail, settings)?;
+        Ok(trail)
     }
 
     /// Fails if the trail of the repository at `path` is missing. Code that only reads commits would otherwise take
@@ -256,6 +259,7 @@ impl Session {
     /// Opens the trail and the policy, joined in a recorder.
     pub fn recorder(&self, settings: &Settings, allocation: Allocation) -> Result<Recorder> {
         let trail = Trail::open(&self.directory, self.record_options(settings)?)?;
+        attach_log(&trail, settings)?;
         let (policy, options) = self.deciding(&trail, settings, allocation)?;
         Ok(Recorder::new(trail, policy, options))
     }
@@ -370,14 +374,25 @@ pub fn engine(
     on_slow: Option<SlowCompileNotice>,
 ) -> Result<Engine> {
     let limits = policy_limits(settings.policy_limits);
-    let in_cache = |directory: Option<&Path>| {
-        Engine::with_compiler(
-            Some(compiler(on_slow)),
-            allocation,
-            limits.clone(),
-            directory,
-        )
-    };
+    with_cache(settings, on_slow, |directory| {
+        let compiler = Some(compiler(on_slow));
+        Engine::with_compiler(compiler, allocation, limits.clone(), directory)
+    })
+}
+
+/// Opens an engine for a profile, with the configured limits and cache.
+pub fn profiling_engine(settings: &Settings, on_slow: Option<SlowCompileNotice>) -> Result<Engine> {
+    let limits = policy_limits(settings.policy_limits);
+    with_cache(settings, on_slow, |directory| {
+        Engine::for_profiles(Some(compiler(on_slow)), limits.clone(), directory)
+    })
+}
+
+fn with_cache(
+    settings: &Settings,
+    on_slow: Option<SlowCompileNotice>,
+    in_cache: impl Fn(Option<&Path>) -> Result<Engine, LoadError>,
+) -> Result<Engine> {
     match in_cache(settings.cache_dir.as_deref()) {
         // The cache only saves time. A container's home may be read-only, or belong to another user.
         Err(error @ LoadError::Cache { .. }) => {

@@ -131,9 +131,7 @@ fn show_earlier(
     let Earlier::Entry(earlier) = trail.find_earlier(task_id)? else {
         return Ok(false);
     };
-    let Some(recorded) = earlier.trail.find(task_id)? else {
-        return Ok(false);
-    };
+    let recorded = earlier.recorded(task_id)?;
     session.output.note(format_args!(
         "note: the entry is in {}, which this trail continues, in {}",
         Line(&earlier.origin),

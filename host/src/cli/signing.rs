@@ -5,10 +5,19 @@ use std::time::Duration;
 
 use super::exit::UsageError;
 use crate::config::{Environment, Signing, SigningExtent, SigningFailure};
-use crate::trail::{Extent, OnFailure, SigningKey, SigningOptions};
+use crate::trail::{Extent, OnFailure, SigningKey, SigningOptions, key_name};
 
 /// Long enough for an agent that does not prompt. A recorder that waits longer delays every later outcome.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The name of the key that signs commits; `None` if no setting names one.
+pub(super) fn identity(
+    signing: &Signing,
+    environment: &Environment,
+) -> crate::cli::Result<Option<String>> {
+    let options = options(signing, environment)?;
+    Ok(options.map(|options| key_name(&options)).transpose()?)
+}
 
 /// How to sign commits; `None` if no setting names a key.
 ///

@@ -134,7 +134,8 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     };
     let result = copies
         .iter()
-        .fold(report.result(), |worst, copy| worse(worst, copy.result));
+        .map(|copy| copy.result)
+        .fold(report.result(), AuditResult::max);
     // The recorder's own state is not evidence, so it never changes the result. If the recorded branch is missing, the user is
     // told; if there is no trail at all, that is the error.
     if args.flags.reference.is_none()
@@ -186,18 +187,6 @@ fn audit_copies<'a>(
         })
     };
     copies.named().map(audit).collect()
-}
-
-/// The worse of two results.
-fn worse(one: AuditResult, other: AuditResult) -> AuditResult {
-    let is = |result| one == result || other == result;
-    if is(AuditResult::Broken) {
-        AuditResult::Broken
-    } else if is(AuditResult::NotShown) {
-        AuditResult::NotShown
-    } else {
-        AuditResult::Holds
-    }
 }
 
 fn print(report: &Report, result: AuditResult, output: &mut Output) -> io::Result<()> {

@@ -13,6 +13,10 @@ pub struct ServiceSettings {
     pub tls_key: Option<PathBuf>,
     /// The authorities of clients' certificates.
     pub tls_client_ca: Option<PathBuf>,
+    /// Whether this host takes part in a replicated trail.
+    pub replicated: Option<bool>,
+    /// How many hosts must have an entry before it is acknowledged as committed.
+    pub copies: Option<u64>,
     /// Whether a proxy terminates TLS.
     pub behind_proxy: Option<bool>,
     /// Hosts that a request may name if there are no tokens.

@@ -193,6 +193,12 @@ pub(super) const KEYS: &[Key] = settings! {
         "serve.behind_proxy" (operator) service.behind_proxy: SWITCH,
             "false",
             "whether a proxy in front of this host terminates TLS; an address that other machines can reach then needs none here";
+        "serve.replicated" (operator) service.replicated: SWITCH,
+            "false",
+            "whether this host takes part in a trail that several hosts hold";
+        "serve.copies" (operator) service.copies: LIMIT,
+            "1",
+            "hosts that must have an entry, durable, before it is acknowledged as committed; only with `serve.replicated`";
         "serve.allowed_hosts" (operator) service.allowed_hosts: HOSTS,
             "none",
             "names that `Host` may give where there are no tokens, in addition to this machine's own";

@@ -1,6 +1,6 @@
 //! `policy dev`: a project is built, tested and checked again when a file is saved, and ends with its build.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
 
@@ -126,6 +126,29 @@ fn the_build_ends_with_the_command() {
     let pid = dev.expect("");
     assert_eq!(dev.interrupt(), Some(130));
     assert!(!Path::new("/proc").join(pid.trim()).exists());
+}
+
+#[test]
+fn a_build_that_ignores_sigterm_is_killed_at_a_second_signal_with_the_programs_that_it_started() {
+    let machine = project();
+    machine.write(
+        "tidy/build.sh",
+        "trap '' TERM\nsleep 600 &\necho started\nwhile :; do wait; done",
+    );
+    for (signal, exit) in [(Signal::TERM, 143), (Signal::HUP, 143), (Signal::INT, 130)] {
+        let mut dev = Dev::start(&machine, &["tidy"]);
+        dev.expect("building");
+        dev.expect("started");
+        let process = Pid::from_child(&dev.child);
+        // If both arrive as one, the time limit ends the build.
+        kill_process(process, signal).unwrap();
+        kill_process(process, signal).unwrap();
+        assert_eq!(dev.child.wait().unwrap().code(), Some(exit));
+        // The output ends when no program holds it any more.
+        let mut rest = String::new();
+        dev.out.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "");
+    }
 }
 
 #[test]

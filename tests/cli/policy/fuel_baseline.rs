@@ -113,6 +113,32 @@ fn a_filtered_update_keeps_the_other_cases_and_a_whole_one_drops_those_that_are_
 }
 
 #[test]
+fn an_update_with_one_file_keeps_the_others_and_takes_no_fuel_of_a_failed_case() {
+    let machine = machine_with("short");
+    let other = CASES.replacen("committed", "refused", 1);
+    machine.write("tests/b.test.toml", other);
+    machine.write(
+        "fuel.json",
+        r#"{"schema": 1, "cases": {"tests/a.test.toml": {"kept": 1}, "tests/b.test.toml": {"gone": 1}}}"#,
+    );
+    let file = "tests/b.test.toml";
+    let mut args = TEST.to_vec();
+    args[3] = file;
+    args.push("--update-baseline");
+    let ran = machine.run(&args);
+    assert_eq!(ran.exit, Some(3), "{ran:?}");
+    let written = std::fs::read(machine.path("fuel.json")).unwrap();
+    let baseline: serde_json::Value = serde_json::from_slice(&written).unwrap();
+    assert_eq!(baseline["cases"]["tests/a.test.toml"]["kept"], 1);
+    let names: Vec<_> = baseline["cases"][file]
+        .as_object()
+        .unwrap()
+        .keys()
+        .collect();
+    assert_eq!(names, ["long"]);
+}
+
+#[test]
 fn what_is_no_baseline_is_a_mistake_in_the_call() {
     let machine = machine_with("short");
     machine.write("text.json", "fuel");

@@ -171,3 +171,25 @@ fn what_is_no_outcome_is_refused_before_a_policy_is_asked() {
         "{ran:?}"
     );
 }
+
+#[test]
+fn an_input_that_is_too_large_is_an_error_and_not_cut_off() {
+    let machine = machine();
+    let large = machine.write("large.json", "{");
+    let file = std::fs::File::options().write(true).open(&large).unwrap();
+    file.set_len((64 << 20) + 1).unwrap();
+    let run = ["policy", "run", "builtin", "--outcome"];
+    let existing = ["deploy-1.json", "--existing", "large.json"];
+    for (args, what) in [
+        (&["-"][..], "the outcome -"),
+        (&["large.json"], "the outcome large.json"),
+        (&existing, "the entry large.json"),
+    ] {
+        let mut command = machine.command(&[&run[..], args].concat());
+        command.stdin(std::fs::File::open(&large).unwrap());
+        let ran = Ran::of(command.output().unwrap());
+        assert_eq!(ran.exit, Some(1), "{ran:?}");
+        let why = format!("cannot read {what}: it is larger than 67108864 bytes");
+        assert!(ran.err.contains(&why), "{ran:?}");
+    }
+}

@@ -101,7 +101,17 @@ fn what_is_no_older_interface_is_left_alone() {
     symlink("../outside.wit", machine.path("linked/wit/log.wit")).unwrap();
     std::fs::create_dir_all(machine.path("away")).unwrap();
     symlink("../tidy/wit", machine.path("away/wit")).unwrap();
+    machine.write("layered/wit/world.wit", "package chiffon:audit@0.1.0;\n");
+    machine.write(
+        "layered/wit/0.2/world.wit",
+        "package chiffon:audit@0.2.1;\n",
+    );
     for (project, exit, why) in [
+        (
+            "layered",
+            2,
+            "layered/wit/0.2 has chiffon:audit@0.2.1, which is newer than this program's chiffon:audit@0.2.0",
+        ),
         (
             "other",
             2,

@@ -121,6 +121,7 @@ impl Builder {
             on_policy_fault: OnPolicyFault::Hold,
             host: self.host,
             lease_term: LEASE_TERM,
+            replication: None,
         };
         let directory = self.directory.clone();
         let open = Box::new(move || Trail::open(&directory, OpenOptions::default()));

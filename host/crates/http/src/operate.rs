@@ -14,7 +14,10 @@ use super::answers::SCHEMA;
 use super::path::NoParameters;
 use super::problem::{Kind, Problem};
 use super::{App, body, query};
-use service::orchestrator::{self, CheckpointStatus, PolicyInForce, RequestedPolicy, Role};
+use service::orchestrator::{
+    self, CheckpointStatus, PolicyInForce, ReplicaStatus, RequestedPolicy, Role,
+};
+use service::replication::{Replication, lag};
 use store::StoreError;
 
 /// The current state of trail, store, backlog and policy.
@@ -51,6 +54,58 @@ pub struct TrailStatus {
     /// The checkpoints that this host makes; absent if it makes none.
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint: Option<Checkpoint>,
+    /// The hosts that hold the trail; absent if this one holds it alone, or if the store does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replicas: Option<Replicas>,
+}
+
+/// The hosts that hold the trail.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Replicas {
+    /// The place of the log's newest record.
+    head: i64,
+    /// How many hosts must have an entry before it is committed.
+    copies: usize,
+    hosts: Vec<ReplicaHost>,
+}
+
+/// A host that holds the trail.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReplicaHost {
+    id: String,
+    host: String,
+    repository: String,
+    /// Whether it is the host that answers.
+    here: bool,
+    /// The place in the log up to which it has everything.
+    applied: i64,
+    /// How many records it lacks.
+    lag: i64,
+    /// Seconds since it was heard of.
+    silent_seconds: f64,
+    /// Why it cannot apply or commit.
+    problem: Option<String>,
+}
+
+impl Replicas {
+    fn of(status: ReplicaStatus, replication: &Replication) -> Replicas {
+        let head = status.head;
+        let hosts = status.replicas.into_iter().map(|replica| ReplicaHost {
+            lag: lag(head, &replica),
+            here: replica.report.id == replication.id,
+            silent_seconds: replica.silent.as_secs_f64(),
+            id: replica.report.id,
+            host: replica.report.host,
+            repository: replica.report.repository,
+            applied: replica.report.applied,
+            problem: replica.report.problem,
+        });
+        Replicas {
+            head,
+            copies: replication.copies,
+            hosts: hosts.collect(),
+        }
+    }
 }
 
 /// The state of the automatic checkpoints.
@@ -133,6 +188,11 @@ pub async fn trail(State(app): State<Arc<App>>, _: NoParameters) -> Json<TrailSt
         Role::Committing => ("committing", None),
         Role::StandBy { committer } => ("stand-by", Some(committer)),
     };
+    // A status without them is more useful than none.
+    let replicas = app.orchestrator.replicas().await.ok().flatten();
+    let replicas = replicas
+        .zip(app.orchestrator.replication())
+        .map(|(replicas, replication)| Replicas::of(replicas, replication));
     let policy = status.policy;
     Json(TrailStatus {
         schema: SCHEMA,
@@ -164,6 +224,7 @@ pub async fn trail(State(app): State<Arc<App>>, _: NoParameters) -> Json<TrailSt
             oldest_pending_seconds: backlog.oldest_pending.map(|age| age.as_secs_f64()),
         }),
         checkpoint: status.checkpoints.map(Checkpoint::of),
+        replicas,
     })
 }
 

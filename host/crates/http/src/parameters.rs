@@ -101,7 +101,7 @@ pub async fn settled(app: &App, wait: Wait, receipt: &Receipt) -> store::State {
         && matches!(state, store::State::Pending { .. })
     {
         tokio::select! {
-            settled = app.orchestrator.settled(receipt.sequence) => match settled {
+            settled = app.orchestrator.settled_for(receipt.sequence, receipt.task_id.as_str()) => match settled {
                 Ok(settled) => state = settled,
                 // The outcome is accepted, and its state can be requested later.
                 Err(error) => tracing::warn!(%error, "the state of a submission is unknown"),

@@ -339,7 +339,7 @@ impl Door {
 const DAMAGED_ID: &str = "must not hold a lone surrogate: it does not identify the task any more";
 
 /// Why an id of the host is not taken from others.
-const RESERVED_ID: &str = "must not begin with `chiffon-audit.`: such ids belong to the host";
+const RESERVED_ID: &str = "must not begin with `chiffon-audit.`: these ids are reserved";
 
 /// Whether a document has an id that belongs to the host.
 fn is_reserved(document: &[u8]) -> bool {

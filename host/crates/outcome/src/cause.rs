@@ -71,6 +71,10 @@ causes! {
     Elsewhere = "elsewhere",
     /// The trail here and its copy at a remote each have entries that the other lacks.
     Diverged = "diverged",
+    /// This repository has acknowledged commits that the log of a replicated trail lost, and the log has others now.
+    Forked = "forked",
+    /// The log of a replicated trail cannot be used, or has a record that cannot be accepted.
+    Log = "log",
     /// A remote no longer has entries that it had confirmed.
     WentBack = "went-back",
     /// A remote refused a push.
@@ -85,11 +89,11 @@ causes! {
     TooLarge = "too-large",
     /// A remote has no refs, and it is not for the trail only.
     EmptyRemote = "empty-remote",
-    /// The trail has ended, and another one continues it.
+    /// The trail has ended, and has a successor.
     Ended = "ended",
     /// The trail continues another one, and its first entry is not recorded yet.
     NotBegun = "not-begun",
-    /// The trail that this one continues cannot be asked whether it has the task.
+    /// The task cannot be looked up in a predecessor of the trail.
     Predecessor = "predecessor",
     /// Refs hold diverged trails, and nothing says which is the repository's.
     SeveralTrails = "several-trails",

@@ -24,6 +24,13 @@ pub fn is_reserved(task_id: &str) -> bool {
     begin.is_some_and(|begin| begin.eq_ignore_ascii_case(RESERVED.as_bytes()))
 }
 
+/// Whether a text is the uuid of a trail, as `init` writes it: lower-case hexadecimal digits in five groups.
+pub fn is_uuid(text: &str) -> bool {
+    let is_hex = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let groups = text.split('-').map(str::len);
+    groups.eq([8, 4, 4, 4, 12]) && text.bytes().all(|byte| byte == b'-' || is_hex(byte))
+}
+
 /// The last entry of a trail that ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndOfTrail {
@@ -34,7 +41,7 @@ pub struct EndOfTrail {
 /// The first entry of a trail that continues another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Predecessor {
-    /// The origin of the trail before, as checkpoints name it: `chiffon-audit/` and its uuid.
+    /// The origin of the predecessor, as checkpoints name it: `chiffon-audit/` and its uuid.
     pub origin: String,
     /// The number of its entries, with its end.
     pub size: u64,
@@ -55,7 +62,7 @@ struct Document<M> {
 }
 
 #[derive(Serialize)]
-struct OfEnd<'a> {
+struct EndMetadata<'a> {
     intent: &'static str,
     successor: &'a str,
 }
@@ -86,7 +93,7 @@ impl EndOfTrail {
     pub fn document(&self) -> Vec<u8> {
         document(
             END,
-            OfEnd {
+            EndMetadata {
                 intent: "end of the trail",
                 successor: &self.successor,
             },
@@ -114,7 +121,7 @@ impl Predecessor {
         )
     }
 
-    /// Reads the trail before from the entry of the beginning; `None` if it is not one that a host writes.
+    /// Reads the predecessor from the entry of the beginning; `None` if it is not one that a host writes.
     pub fn parse(entry: &[u8]) -> Option<Predecessor> {
         let members: BeginMembers = metadata(entry)?;
         let predecessor = members.predecessor;
@@ -153,7 +160,7 @@ fn is_word(text: &str) -> bool {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use super::{EndOfTrail, Predecessor, is_reserved};
+    use super::{EndOfTrail, Predecessor, is_reserved, is_uuid};
 
     #[test]
     fn both_outcomes_are_read_back() {
@@ -190,6 +197,21 @@ mod tests {
         ] {
             assert_eq!(EndOfTrail::parse(entry.as_bytes()), None, "{entry}");
             assert_eq!(Predecessor::parse(entry.as_bytes()), None, "{entry}");
+        }
+    }
+
+    #[test]
+    fn a_uuid_has_five_groups_of_lower_case_digits() {
+        assert!(is_uuid("0b8f9d3e-1111-4222-8333-444455556666"));
+        for text in [
+            "",
+            "0B8F9D3E-1111-4222-8333-444455556666",
+            "0b8f9d3e-1111-4222-8333-44445555666g",
+            "0b8f9d3e-1111-4222-8333-444455556666-",
+            "0b8f9d3e11114222833344445555666600000",
+            "commit-0b8f9d3e11114222833344445555666600000000",
+        ] {
+            assert!(!is_uuid(text), "{text}");
         }
     }
 

@@ -28,6 +28,13 @@ pub fn sha256(bytes: &[u8]) -> String {
     tagged(&Sha256::digest(bytes))
 }
 
+/// Whether the text has the form of [`sha256`]'s result.
+pub fn is_sha256(text: &str) -> bool {
+    let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let digits = text.strip_prefix("sha256:");
+    digits.is_some_and(|digits| digits.len() == 64 && digits.bytes().all(is_hex))
+}
+
 /// The same digest of everything that `reader` returns, in bounded memory.
 ///
 /// # Errors
@@ -53,13 +60,28 @@ fn tagged(digest: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{hex, sha256, unhex};
+    use super::{hex, is_sha256, sha256, unhex};
 
     #[test]
     fn hexadecimal_digits_are_read_as_they_are_written() {
         assert_eq!(unhex(&hex(&[0, 127, 255])), Some(vec![0, 127, 255]));
         for wrong in ["0", "0g", "+1", "é"] {
             assert_eq!(unhex(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_what_sha256_returns_is_a_digest() {
+        let digest = sha256(b"{}");
+        assert!(is_sha256(&digest));
+        for wrong in [
+            digest.to_uppercase(),
+            digest.replace("sha256:", "sha512:"),
+            digest[..70].to_owned(),
+            format!("{digest}0"),
+            format!("{}g", &digest[..70]),
+        ] {
+            assert!(!is_sha256(&wrong), "{wrong}");
         }
     }
 

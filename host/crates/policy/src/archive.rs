@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
-use outcome::digest::sha256;
+use outcome::digest::{is_sha256, sha256};
 use tar::{Archive, Builder, EntryType, Header};
 
 use super::PolicySettings;
@@ -144,14 +144,13 @@ impl PolicyArchive {
 fn parse_name(name: &str) -> Option<(String, bool)> {
     let rest = name.strip_prefix("sha256-")?;
     let (hex, extension) = rest.split_once('.')?;
-    let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    let is_digest = hex.len() == 64 && hex.bytes().all(is_hex);
+    let digest = format!("sha256:{hex}");
     let is_component = match extension {
         "wasm" => true,
         "json" => false,
         _ => return None,
     };
-    is_digest.then(|| (format!("sha256:{hex}"), is_component))
+    is_sha256(&digest).then_some((digest, is_component))
 }
 
 #[cfg(test)]

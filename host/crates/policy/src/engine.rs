@@ -34,8 +34,11 @@ pub enum Allocation {
 /// (four memories of 4 GiB for each call) is a small part of a process's.
 const POOLED_CALLS: u32 = 32;
 
-/// The most functions of a stack that are read.
-const BACKTRACE_FRAMES: usize = 256;
+/// The most functions of a stack that a trap reads: as many as an error shows, and one that says that there are more.
+const TRAP_FRAMES: usize = 24;
+
+/// The most functions of a stack in a profile, which is useless without the outermost ones.
+const PROFILE_FRAMES: usize = 256;
 
 /// The address space of one pooled memory: all that a 32-bit memory can address.
 const MEMORY_SLOT: usize = 4 << 30;
@@ -107,8 +110,33 @@ impl Engine {
         limits: Limits,
         cache_dir: Option<&Path>,
     ) -> Result<Engine, LoadError> {
+        Engine::with_frames(TRAP_FRAMES, compiler, allocation, limits, cache_dir)
+    }
+
+    /// Creates an engine for [`Policy::profile`](super::Policy::profile). It reads whole stacks, so a trap costs more.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn for_profiles(
+        compiler: Option<Compiler>,
+        limits: Limits,
+        cache_dir: Option<&Path>,
+    ) -> Result<Engine, LoadError> {
+        let allocation = Allocation::OnDemand;
+        Engine::with_frames(PROFILE_FRAMES, compiler, allocation, limits, cache_dir)
+    }
+
+    fn with_frames(
+        frames: usize,
+        compiler: Option<Compiler>,
+        allocation: Allocation,
+        limits: Limits,
+        cache_dir: Option<&Path>,
+    ) -> Result<Engine, LoadError> {
         let space = AddressSpace::detect();
         let mut config = configuration(&limits, space);
+        config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(frames));
         if let Some(directory) = cache_dir {
             config.cache(Some(open_cache(directory)?));
         }
@@ -241,8 +269,6 @@ fn configuration(limits: &Limits, space: AddressSpace) -> Config {
         // The same component and input give the same answer on every machine.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
-        // For profiles, whose stacks are useless without their outermost functions. A trace in an error is shortened.
-        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(BACKTRACE_FRAMES))
         // Traps name functions. Addresses would only make the cached code larger.
         .generate_address_map(false);
     config

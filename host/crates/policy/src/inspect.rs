@@ -91,7 +91,7 @@ const GIVES: &[(&str, &str)] = &[
 ];
 
 /// The custom sections that hold an author's metadata: plain text, named as in an OCI image.
-const REMARKS: &[&str] = &[
+pub(super) const AUTHOR_SECTIONS: &[&str] = &[
     "version",
     "description",
     "authors",
@@ -244,7 +244,9 @@ impl Inspection {
                 }
             }
             _ if outermost => {
-                let field = REMARKS.iter().find(|field| **field == custom.name());
+                let field = AUTHOR_SECTIONS
+                    .iter()
+                    .find(|field| **field == custom.name());
                 if let (Some(field), Ok(text)) = (field, str::from_utf8(custom.data())) {
                     self.metadata.push((field, text.to_owned()));
                 }

@@ -1,6 +1,6 @@
 //! Where a policy spends its time: stacks that are sampled while the same call is made again and again.
 //!
-//! Owns the sampling and the file's form. A call takes microseconds, so that one call has no profile; a few thousand have. A
+//! Owns the sampling and the file's form. One call is too short to sample, so it is repeated. A
 //! sample is taken when the engine's epoch has advanced, where the guest enters a function or a loop.
 
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ const PERIOD: Duration = Duration::from_micros(100);
 /// How long calls are repeated. The shortest policies give some thousand samples in it.
 const TIME: Duration = Duration::from_secs(2);
 
-/// The most samples. More say no more, and a file of them is slow to open.
+/// The most samples. More samples add no precision, and the file becomes slow to open.
 const MAX_SAMPLES: usize = 50_000;
 
 /// The samples of repeated calls.
@@ -46,7 +46,7 @@ pub enum ProfileError {
     /// The policy was never seen running.
     #[error("the call ends before it could be sampled")]
     NoSamples,
-    /// The system has no thread for the clock.
+    /// The sampling thread could not be started.
     #[error("the system could not start a thread")]
     NoThread,
 }

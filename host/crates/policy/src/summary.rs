@@ -1,4 +1,4 @@
-//! What a component says about itself, without compiling it: for the place where others look for it.
+//! What a component declares about itself, read without compiling it.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::outermost;
 /// The sections of an author's metadata that a summary has.
 const METADATA: &[&str] = &["description", "licenses", "source", "version"];
 
-/// The longest value, in bytes, and the most imports and exports. More is no policy's.
+/// The longest value, in bytes, and the most imports and exports. No policy needs more.
 const MAX_VALUE: usize = 1024;
 const MAX_NAMES: usize = 256;
 

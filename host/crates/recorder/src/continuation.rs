@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use outcome::clock::Clock;
-use outcome::continuation::{EndOfTrail, Predecessor};
+use outcome::continuation::{EndOfTrail, Predecessor, is_uuid};
 use outcome::{Limits, TaskId};
 use policy::{Engine, LoadError, Policy, PolicySettings};
 use trail::{InitOptions, InitReport, KnownTrail, Trail, TrailError};
@@ -42,12 +42,18 @@ pub enum ContinuationError {
         /// The uuid of the successor, or the reason why it is not known.
         successor: String,
     },
-    /// The trail before has not ended yet.
+    /// No trail with this name can continue the trail.
+    #[error("{successor} cannot continue this trail: a successor is another trail with a uuid")]
+    NoSuccessor {
+        /// The name that was given.
+        successor: String,
+    },
+    /// The predecessor has not ended yet.
     #[error(
         "{origin} has not ended yet: `chiffon-audit trail end --successor {uuid}` in its repository ends it"
     )]
     NotEnded {
-        /// The origin of the trail before.
+        /// The origin of the predecessor.
         origin: String,
         /// The uuid of the trail that is to continue it.
         uuid: String,
@@ -63,7 +69,7 @@ pub enum ContinuationError {
         /// The origin of the trail that it continues.
         origin: String,
     },
-    /// The trail before is in no place that is known.
+    /// The predecessor is in no place that is known.
     #[error("no repository beside this one holds {origin}: name its directory")]
     NotFound {
         /// Its origin.
@@ -74,7 +80,7 @@ pub enum ContinuationError {
         "an entry follows the end of {origin}, so no trail can continue it: `verify` names its commit"
     )]
     NotLast {
-        /// The origin of the trail before.
+        /// The origin of the predecessor.
         origin: String,
     },
 }
@@ -91,15 +97,20 @@ pub fn prepare(
     origin: &str,
 ) -> Result<(Trail, InitReport, String), ContinuationError> {
     let (trail, report) = Trail::init(dir, init)?;
-    match trail.predecessor()? {
-        Some(known) if known.origin == origin => {}
-        Some(known) => {
-            return Err(ContinuationError::OtherPredecessor {
-                origin: known.origin,
-            });
+    let continues = || match trail.predecessor()? {
+        Some(known) if known.origin == origin => Ok(true),
+        Some(known) => Err(ContinuationError::OtherPredecessor {
+            origin: known.origin,
+        }),
+        None => Ok(false),
+    };
+    if !continues()? {
+        let is_empty = trail.entries()?.next().is_none();
+        let awaits = is_empty && trail.await_beginning(origin)?;
+        // Another process may have recorded the beginning meanwhile.
+        if !awaits && !continues()? {
+            return Err(ContinuationError::NotEmpty);
         }
-        None if trail.entries()?.next().is_some() => return Err(ContinuationError::NotEmpty),
-        None => trail.await_beginning(origin)?,
     }
     match report.uuid.clone() {
         Some(uuid) => Ok((trail, report, uuid)),
@@ -122,12 +133,12 @@ pub fn complete(
 ) -> Result<(Predecessor, bool), ContinuationError> {
     let described = describe_end(before, uuid, checkpoint)?;
     // Noted first, so that the successor can ask at once.
-    successor.note_known_trail(KnownTrail {
+    successor.note_known_trails(vec![KnownTrail {
         size: Some(described.size),
         root: Some(described.root.clone()),
         successor: Some(uuid.to_owned()),
         ..KnownTrail::at(before.directory(), &described.origin)
-    })?;
+    }])?;
     let is_new = record_begin(successor, &described, engine, clock)?;
     successor.forget_awaited()?;
     Ok((described, is_new))
@@ -137,6 +148,7 @@ pub fn complete(
 ///
 /// # Errors
 ///
+/// [`ContinuationError::NoSuccessor`] if `successor` is not a uuid, or is the trail's own;
 /// [`ContinuationError::OtherSuccessor`] if the trail has ended otherwise.
 pub fn record_end(
     trail: &Trail,
@@ -144,6 +156,13 @@ pub fn record_end(
     engine: &Engine,
     clock: &Arc<dyn Clock>,
 ) -> Result<bool, ContinuationError> {
+    // Nothing can follow the end, so a successor that can never begin would be final.
+    let own = trail.name()?.and_then(|name| name.uuid);
+    if !is_uuid(successor) || own.as_deref() == Some(successor) {
+        return Err(ContinuationError::NoSuccessor {
+            successor: successor.to_owned(),
+        });
+    }
     match trail.ended()? {
         Some(Some(named)) if named == successor => return Ok(false),
         Some(named) => return Err(other_successor(named)),

@@ -1,12 +1,12 @@
-//! The answer to an outcome whose task has an entry in a trail before this one.
+//! The answer to an outcome whose task has an entry in a predecessor.
 
-use outcome::{Cause, TaskOutcome};
+use outcome::TaskOutcome;
 use trail::EarlierEntry;
 
 use super::{Answer, AnswerKind, Recorder};
 
 impl Recorder {
-    /// Completes an answer that the policy gave from the entry of a trail before. That trail has ended, so the entry is
+    /// Completes an answer that the policy gave from the entry of a predecessor. That trail has ended, so the entry is
     /// durable and stays.
     pub(super) fn answer_from_earlier(
         &self,
@@ -15,27 +15,12 @@ impl Recorder {
         mut answer: Answer,
     ) -> Answer {
         let trail = &earlier.trail;
-        match trail.locate(&outcome.task_id) {
-            Ok(Some((path, commit))) => {
-                if let Some(commit) = &commit {
-                    answer.reporter = trail.reporter_of(commit).ok().flatten();
-                }
-                answer.path = Some(path);
-                answer.reference = Some(trail.reference().to_owned());
-                answer.commit = commit;
-            }
-            Ok(None) => {}
-            Err(error) => {
-                return Answer {
-                    cause: Some(Cause::Predecessor),
-                    reason: Some(format!(
-                        "the trail before, {}, cannot be read: {error}",
-                        earlier.origin
-                    )),
-                    ..Answer::unavailable(answer.task_id)
-                };
-            }
+        if let Some(commit) = &earlier.commit {
+            answer.reporter = trail.reporter_of(commit).ok().flatten();
         }
+        answer.path = Some(earlier.path.clone());
+        answer.reference = Some(trail.reference().to_owned());
+        answer.commit = earlier.commit.clone();
         if answer.result == AnswerKind::Conflicting {
             self.reconsider(outcome, trail, Some(&earlier.entry), &mut answer);
         }

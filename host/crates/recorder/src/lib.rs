@@ -104,9 +104,9 @@ impl Decision {
 /// or moved something, so this only ends a loop that would not end otherwise.
 const MAX_DECISIONS: usize = 100;
 
-/// Why an id of the host is not taken from others.
+/// The violation reported for a reserved id.
 const RESERVED_ID: &str =
-    "must not begin with `chiffon-audit.`, in any case: such ids belong to the host";
+    "must not begin with `chiffon-audit.` in upper or lower case: these ids are reserved";
 
 impl Recorder {
     /// Creates a recorder for a trail and a policy.
@@ -251,7 +251,7 @@ impl Recorder {
         } = &*self.inner;
         let now = trail.recording_time(options.clock.now())?;
         let snapshot = trail.snapshot(&outcome.task_id)?;
-        // A task is recorded once over all trails that continue each other.
+        // A task is recorded once across all trails that continue each other.
         let asked = match snapshot.entry {
             Some(_) => Earlier::NoPredecessor,
             None => trail.find_earlier(&outcome.task_id)?,

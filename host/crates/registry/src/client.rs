@@ -1,6 +1,6 @@
-//! One request after the other: bounded in time and size, to no host that was not named, with a token if the registry wants one.
+//! Sends requests to a registry. Limits time and size, contacts only allowed hosts, and adds a token on demand.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::http::{Method, Request, Response};
@@ -9,26 +9,25 @@ use ureq::{Agent, Body};
 
 use super::RegistryError;
 use super::host::Host;
+use super::quoted::quoted;
+use super::token::Authorization;
 
 /// How long to wait for a connection. A registry that is there answers within a round trip or two.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// The largest body beside those that are asked for: tokens, errors.
+/// The largest body of a token or an error.
 pub(crate) const MAX_SMALL_BODY: u64 = 256 << 10;
 
 /// The most redirects of one request.
 const MAX_REDIRECTS: usize = 3;
-
-/// The longest text of a registry that an error quotes, in characters.
-const MAX_QUOTED: usize = 200;
 
 /// How a registry is used.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The time limit for each request, its body included.
     pub timeout: Duration,
-    /// Hosts that the registry may send to, for bodies and for tokens.
-    pub allowed_hosts: Vec<String>,
+    /// Other hosts that the registry may name for downloads, uploads and tokens.
+    pub allowed_hosts: Vec<Host>,
     /// The account at the registry.
     pub credentials: Option<Credentials>,
 }
@@ -51,57 +50,62 @@ impl std::fmt::Debug for Credentials {
 /// A client for one registry.
 #[derive(Debug)]
 pub struct Client {
+    /// For other machines: through the proxy that the environment names.
     agent: Agent,
+    /// For this machine. A proxy would be another machine, and requests to this one are not encrypted.
+    direct_agent: Agent,
     pub(crate) host: Host,
     pub(crate) options: Options,
-    /// The value of `Authorization`, once the registry has asked for it.
-    pub(crate) authorization: Mutex<Option<String>>,
+    /// What the registry has asked for in `Authorization`.
+    pub(crate) authorization: Option<Authorization>,
 }
 
-/// A request, so that it can be sent again with a token or to another host.
-pub(crate) struct Asked<'a> {
+/// A request, which can be sent again with a token or to another host.
+pub(crate) struct RegistryRequest<'a> {
     pub method: Method,
     pub url: String,
-    /// For messages: what is asked for.
+    /// For messages: the thing that is asked for.
     pub what: &'a str,
     pub headers: &'a [(&'a str, &'a str)],
     pub body: &'a [u8],
-    /// What the token must allow: `pull` or `pull,push`.
+    /// The actions that the token must allow: `pull` or `pull,push`.
     pub actions: &'a str,
     /// The name in the registry that the token is for.
     pub name: &'a str,
 }
 
+/// An answer, with the place that sent it.
+pub(crate) struct Answer {
+    pub scheme: String,
+    pub host: Host,
+    pub response: Response<Body>,
+}
+
+impl Answer {
+    pub fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// The challenge of a 401, or nothing.
+    pub fn challenge(&self) -> &str {
+        self.header("www-authenticate").unwrap_or_default()
+    }
+}
+
 impl Client {
     /// A client for the registry of a reference.
-    ///
-    /// # Errors
-    ///
-    /// TLS cannot be used.
-    pub fn new(reference: &super::Reference, options: Options) -> Result<Client, RegistryError> {
-        let host = reference.host.clone();
-        let mut config = Agent::config_builder()
-            .timeout_global(Some(options.timeout))
-            .timeout_connect(Some(CONNECT.min(options.timeout)))
-            .max_redirects(0)
-            .http_status_as_error(false)
-            .user_agent(concat!("chiffon-audit/", env!("CARGO_PKG_VERSION")));
-        if host.is_loopback() {
-            // A proxy would be another machine.
-            config = config.proxy(None);
-        } else {
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let tls = TlsConfig::builder()
-                .unversioned_rustls_crypto_provider(provider)
-                .root_certs(RootCerts::PlatformVerifier);
-            config = config.tls_config(tls.build());
-        }
-        Ok(Client {
-            agent: config.build().new_agent(),
-            host,
+    pub fn new(reference: &super::Reference, options: Options) -> Client {
+        Client {
+            agent: agent(&options, false),
+            direct_agent: agent(&options, true),
+            host: reference.host.clone(),
             options,
-            authorization: Mutex::new(None),
-        })
+            authorization: None,
+        }
     }
 
     /// The URL of a path at the registry.
@@ -109,39 +113,33 @@ impl Client {
         format!("{}://{}{path}", self.host.scheme(), self.host)
     }
 
-    /// Sends a request. Follows redirects to hosts that are allowed, and gets a token if the registry wants one. Returns answers
-    /// of success, and what may be missing as `None`.
-    pub(crate) fn send(&self, asked: &Asked<'_>) -> Result<Option<Response<Body>>, RegistryError> {
-        let mut response = self.send_once(asked, &asked.url, true)?;
-        if response.status().as_u16() == 401 && self.authorize(&response, asked)? {
-            response = self.send_once(asked, &asked.url, true)?;
+    /// Sends a request. Follows redirects to allowed hosts, and gets a token if the registry demands one. Only the registry itself
+    /// can demand one: an upload or a redirect can lead to another host, which must not get the credentials. Returns `None` for 404.
+    pub(crate) fn send(
+        &mut self,
+        request: &RegistryRequest<'_>,
+    ) -> Result<Option<Answer>, RegistryError> {
+        let mut answer = self.send_once(request, &request.url, true)?;
+        if answer.status() == 401 && answer.host == self.host && self.authorize(&answer, request)? {
+            answer = self.send_once(request, &request.url, true)?;
         }
         for _ in 0..MAX_REDIRECTS {
-            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+            if !matches!(answer.status(), 301 | 302 | 303 | 307 | 308) {
                 break;
             }
-            let target = self.location(&response)?;
-            let (scheme, host) =
-                Host::of_url(&target).ok_or_else(|| self.senseless("a redirect to no address"))?;
-            self.check_host(scheme, &host)?;
-            response = self.send_once(asked, &target, true)?;
+            let target = self.location(&answer)?;
+            answer = self.send_once(request, &target, true)?;
         }
-        match response.status().as_u16() {
-            200..=299 => Ok(Some(response)),
+        let host = answer.host.to_string();
+        match answer.status() {
+            200..=299 => Ok(Some(answer)),
             404 => Ok(None),
-            401 | 403 => Err(RegistryError::Denied {
-                host: self.host.to_string(),
-                what: asked.what.to_owned(),
-                credentials: match self.options.credentials {
-                    Some(_) => "other credentials",
-                    None => "credentials",
-                },
-            }),
+            401 | 403 => Err(self.denied(&answer.host, request.what)),
             status => Err(RegistryError::Status {
-                host: self.host.to_string(),
-                what: asked.what.to_owned(),
+                host,
+                what: request.what.to_owned(),
                 status,
-                detail: detail(&mut response),
+                detail: detail(&mut answer.response),
             }),
         }
     }
@@ -149,7 +147,7 @@ impl Client {
     /// Reads a body of at most `limit` bytes.
     pub(crate) fn read(
         &self,
-        mut response: Response<Body>,
+        mut answer: Answer,
         what: &str,
         limit: u64,
     ) -> Result<Vec<u8>, RegistryError> {
@@ -157,84 +155,105 @@ impl Client {
             what: what.to_owned(),
             limit,
         };
-        let announced = response.body().content_length();
-        if announced.is_some_and(|bytes| bytes > limit) {
+        let body = answer.response.body_mut();
+        if body.content_length().is_some_and(|bytes| bytes > limit) {
             return Err(too_large());
         }
-        let body = response.body_mut().with_config().limit(limit + 1);
-        match body.read_to_vec() {
+        match body.with_config().limit(limit + 1).read_to_vec() {
             Ok(bytes) if bytes.len() as u64 <= limit => Ok(bytes),
             Ok(_) | Err(ureq::Error::BodyExceedsLimit(_)) => Err(too_large()),
-            Err(error) => Err(self.failure(&self.host, error)),
+            Err(error) => Err(self.failure(&answer.host, error)),
         }
     }
 
-    /// The address in the header `Location`, made absolute.
-    pub(crate) fn location(&self, response: &Response<Body>) -> Result<String, RegistryError> {
-        let location = response.headers().get("location");
-        let location = location.and_then(|value| value.to_str().ok());
-        match location {
-            Some(path) if path.starts_with('/') && !path.starts_with("//") => Ok(self.url(path)),
-            Some(url) => Ok(url.to_owned()),
-            None => Err(self.senseless("a redirect or an upload without an address")),
-        }
+    /// The URL in the header `Location`, made absolute. Its host is an allowed one.
+    pub(crate) fn location(&self, answer: &Answer) -> Result<String, RegistryError> {
+        let url = match answer.header("location") {
+            Some(path) if path.starts_with('/') && !path.starts_with("//") => {
+                format!("{}://{}{path}", answer.scheme, answer.host)
+            }
+            Some(url) => url.to_owned(),
+            None => return Err(self.unusable_answer("a redirect or an upload without a URL")),
+        };
+        let (scheme, host) = Host::of_url(&url)
+            .ok_or_else(|| self.unusable_answer("a redirect or an upload with a malformed URL"))?;
+        self.check_host(scheme, &host)?;
+        Ok(url)
     }
 
     /// Checks that the client may send something to this host.
     pub(crate) fn check_host(&self, scheme: &str, host: &Host) -> Result<(), RegistryError> {
-        let is_allowed = *host == self.host
-            || self
-                .options
-                .allowed_hosts
-                .iter()
-                .any(|allowed| allowed.eq_ignore_ascii_case(host.as_str()));
-        if !is_allowed {
+        if *host != self.host && !self.options.allowed_hosts.contains(host) {
             return Err(RegistryError::AnotherHost {
                 host: self.host.to_string(),
                 other: host.to_string(),
             });
         }
-        match scheme == "https" || host.is_loopback() {
+        match scheme == "https" || (scheme == "http" && host.is_loopback()) {
             true => Ok(()),
-            false => Err(RegistryError::NotEncrypted(format!("{scheme}://{host}"))),
+            false => Err(RegistryError::NotEncrypted(quoted(&format!(
+                "{scheme}://{host}"
+            )))),
         }
     }
 
-    /// The error for an answer that makes no sense.
-    pub(crate) fn senseless(&self, reason: &str) -> RegistryError {
+    /// The error for an answer that cannot be used.
+    pub(crate) fn unusable_answer(&self, reason: &str) -> RegistryError {
         RegistryError::Answer {
             host: self.host.to_string(),
             reason: reason.to_owned(),
         }
     }
 
+    /// The error for a refused request.
+    pub(crate) fn denied(&self, host: &Host, what: &str) -> RegistryError {
+        RegistryError::Denied {
+            host: host.to_string(),
+            what: what.to_owned(),
+            reason: match self.options.credentials {
+                _ if *host != self.host => "credentials are sent only to the registry",
+                Some(_) => "it did not accept the credentials",
+                None => "it requires credentials",
+            },
+        }
+    }
+
     pub(crate) fn send_once(
         &self,
-        asked: &Asked<'_>,
+        request: &RegistryRequest<'_>,
         url: &str,
         with_token: bool,
-    ) -> Result<Response<Body>, RegistryError> {
-        let mut request = Request::builder().method(asked.method.clone()).uri(url);
-        for (name, value) in asked.headers {
-            request = request.header(*name, *value);
+    ) -> Result<Answer, RegistryError> {
+        let unusable = || self.unusable_answer("a URL that cannot be used");
+        // A URL that cannot be read must not count as one of the registry.
+        let (scheme, host) = Host::of_url(url).ok_or_else(unusable)?;
+        let mut http = Request::builder().method(request.method.clone()).uri(url);
+        for (name, value) in request.headers {
+            http = http.header(*name, *value);
         }
-        let host = Host::of_url(url).map_or_else(|| self.host.clone(), |(_, host)| host);
         // Credentials are for the registry alone.
-        let with_token = with_token && host == self.host;
-        let authorization = self
-            .authorization
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(value) = authorization.as_deref().filter(|_| with_token) {
-            request = request.header("authorization", value);
+        if let Some(authorization) = &self.authorization
+            && with_token
+            && host == self.host
+        {
+            http = http.header("authorization", authorization.header());
         }
-        drop(authorization);
-        let answer = match asked.body {
-            [] => request.body(()).map(|request| self.agent.run(request)),
-            body => request.body(body).map(|request| self.agent.run(request)),
+        let agent = match host.is_loopback() {
+            true => &self.direct_agent,
+            false => &self.agent,
         };
-        let answer = answer.map_err(|_| self.senseless("an address that cannot be used"))?;
-        answer.map_err(|error| self.failure(&host, error))
+        let sent = match request.body {
+            [] => http.body(()).map(|http| agent.run(http)),
+            body => http.body(body).map(|http| agent.run(http)),
+        };
+        match sent.map_err(|_| unusable())? {
+            Ok(response) => Ok(Answer {
+                scheme: scheme.to_owned(),
+                host,
+                response,
+            }),
+            Err(error) => Err(self.failure(&host, error)),
+        }
     }
 
     fn failure(&self, host: &Host, error: ureq::Error) -> RegistryError {
@@ -252,13 +271,32 @@ impl Client {
             }
             error => RegistryError::Unreachable {
                 host,
-                reason: error.to_string(),
+                reason: quoted(&error.to_string()),
             },
         }
     }
 }
 
-/// What an error of the registry says, after a colon.
+/// An agent with the limits of these options. TLS is always set up: a registry on this machine can redirect to another one.
+fn agent(options: &Options, is_direct: bool) -> Agent {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(provider)
+        .root_certs(RootCerts::PlatformVerifier);
+    let mut config = Agent::config_builder()
+        .timeout_global(Some(options.timeout))
+        .timeout_connect(Some(CONNECT.min(options.timeout)))
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .tls_config(tls.build())
+        .user_agent(concat!("chiffon-audit/", env!("CARGO_PKG_VERSION")));
+    if is_direct {
+        config = config.proxy(None);
+    }
+    config.build().new_agent()
+}
+
+/// The message in an error of the registry, after a colon, or nothing.
 fn detail(response: &mut Response<Body>) -> String {
     let body = response.body_mut().with_config().limit(MAX_SMALL_BODY);
     let text = body.read_to_string().unwrap_or_default();
@@ -266,11 +304,5 @@ fn detail(response: &mut Response<Body>) -> String {
     let message = json
         .as_ref()
         .and_then(|json| json["errors"][0]["message"].as_str());
-    match message {
-        Some(message) => {
-            let message = message.chars().filter(|c| !c.is_control());
-            format!(": {}", message.take(MAX_QUOTED).collect::<String>())
-        }
-        None => String::new(),
-    }
+    message.map_or_else(String::new, |message| format!(": {}", quoted(message)))
 }

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 /// A host with its port, if it is not the usual one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Host(String);
+pub struct Host(String);
 
 impl Host {
-    /// Reads `name`, `name:port`, `127.0.0.1:port` or `[::1]:port`. `None` if it is nothing of that.
+    /// Reads `name`, `name:port`, `127.0.0.1:port` or `[::1]:port`. `None` for any other text.
     pub fn parse(text: &str) -> Option<Host> {
         let (name, port) = match text.strip_prefix('[') {
             Some(rest) => {

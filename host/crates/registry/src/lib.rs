@@ -1,18 +1,20 @@
 //! Policies in OCI registries, in the layout for WebAssembly that `wkg` reads and writes.
 //!
 //! Owns references, the protocol, and the manifest. Does not trust the registry: everything that it sends is bounded in size and
-//! time, and must have the digest that named it. Knows nothing about policies or signatures: a component and a signature are bytes.
+//! time. A component must match the digest in its manifest, and a manifest the pinned digest. Knows nothing about policies or
+//! signatures: a component and a signature are bytes.
 
 mod client;
 mod host;
 mod manifest;
 mod pull;
 mod push;
+mod quoted;
 mod reference;
 mod token;
 
 pub use client::{Client, Credentials, Options};
-pub use manifest::SIGNATURE;
+pub use host::Host;
 pub use pull::Pulled;
 pub use push::{Metadata, Pushed};
 pub use reference::{Reference, ReferenceError};
@@ -59,7 +61,7 @@ pub enum RegistryError {
         limit: u64,
     },
     /// The registry sent other bytes than those that were asked for.
-    #[error("{what} has the digest {found}, and not {expected}: the registry sent other bytes")]
+    #[error("{what} has the digest {found}, expected {expected}: the registry sent other bytes")]
     Digest {
         /// What was asked for.
         what: String,
@@ -88,15 +90,15 @@ pub enum RegistryError {
         /// What was asked for.
         what: String,
     },
-    /// The registry wants credentials, or others.
-    #[error("{host} allows {what} only with {credentials}")]
+    /// The registry refused the request.
+    #[error("{host} denied {what}: {reason}")]
     Denied {
         /// The host.
         host: String,
-        /// What was asked for.
+        /// The thing that was asked for.
         what: String,
-        /// `credentials` or `other credentials`.
-        credentials: &'static str,
+        /// What about the credentials is wrong.
+        reason: &'static str,
     },
     /// The artifact is no component in the layout for WebAssembly.
     #[error("it is not a WebAssembly component: {0}")]
@@ -109,7 +111,4 @@ pub enum RegistryError {
         /// What is wrong with it.
         reason: String,
     },
-    /// This machine has no certificates to check a registry's with, or cannot use them.
-    #[error("TLS cannot be used: {0}")]
-    Tls(String),
 }

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use outcome::digest::is_sha256;
 use serde::{Deserialize, Serialize};
 
 use super::RegistryError;
-use super::reference::is_digest;
+use super::quoted::quoted;
 
 /// The type of the manifest.
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -18,7 +19,7 @@ const CONFIG: &str = "application/vnd.wasm.config.v0+json";
 const COMPONENT: &str = "application/wasm";
 
 /// The annotation that holds the signature of the component, as `ssh-keygen -Y sign -n git` writes it.
-pub const SIGNATURE: &str = "dev.chiffon-audit.signature";
+pub(crate) const SIGNATURE: &str = "dev.chiffon-audit.signature";
 
 /// The largest manifest. Registries take up to 4 MiB; that of a component has one layer.
 pub(crate) const MAX_MANIFEST: u64 = 256 << 10;
@@ -45,12 +46,11 @@ pub(crate) struct Descriptor {
     pub size: u64,
 }
 
-/// The configuration of a component. The same component has the same, so there is no time of day in it.
+/// The configuration of a component. It has no time, so the same component always gets the same bytes.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Config<'a> {
     created: &'static str,
-    author: Option<&'a str>,
     architecture: &'static str,
     os: &'static str,
     layer_digests: [&'a str; 1],
@@ -61,7 +61,6 @@ struct Config<'a> {
 struct Interface<'a> {
     exports: &'a [String],
     imports: &'a [String],
-    target: Option<&'a str>,
 }
 
 impl Descriptor {
@@ -107,25 +106,27 @@ impl Manifest {
     /// It is not that of one component.
     pub fn parse(bytes: &[u8]) -> Result<Manifest, RegistryError> {
         let wrong = |reason: String| RegistryError::NotAComponent(reason);
-        let manifest: Manifest = serde_json::from_slice(bytes)
-            .map_err(|error| wrong(format!("its manifest cannot be read: {error}")))?;
+        let manifest: Manifest = serde_json::from_slice(bytes).map_err(|error| {
+            let error = quoted(&error.to_string());
+            wrong(format!("its manifest cannot be read: {error}"))
+        })?;
         if manifest.config.media_type != CONFIG {
             return Err(wrong(format!(
                 "its configuration has the type {:?}",
-                manifest.config.media_type
+                quoted(&manifest.config.media_type)
             )));
         }
         match manifest.layers.as_slice() {
             [one] if one.media_type != COMPONENT => Err(wrong(format!(
                 "its layer has the type {:?}",
-                one.media_type
+                quoted(&one.media_type)
             ))),
-            [one] if !is_digest(&one.digest) => Err(wrong(
+            [one] if !is_sha256(&one.digest) => Err(wrong(
                 "the digest of its layer is not one of SHA-256".to_owned(),
             )),
             [_] => Ok(manifest),
             layers => Err(wrong(format!(
-                "it has {} layers, and not one",
+                "it has {} layers; expected one",
                 layers.len()
             ))),
         }
@@ -138,23 +139,13 @@ impl Manifest {
 }
 
 /// The configuration for a component.
-pub(crate) fn config(
-    digest: &str,
-    imports: &[String],
-    exports: &[String],
-    author: Option<&str>,
-) -> Vec<u8> {
+pub(crate) fn config(digest: &str, imports: &[String], exports: &[String]) -> Vec<u8> {
     let config = Config {
         created: "1970-01-01T00:00:00Z",
-        author,
         architecture: "wasm",
         os: "wasip2",
         layer_digests: [digest],
-        component: Interface {
-            exports,
-            imports,
-            target: None,
-        },
+        component: Interface { exports, imports },
     };
     serde_json::to_vec(&config).expect("texts can be written as JSON")
 }

@@ -3,7 +3,7 @@
 use outcome::digest::sha256;
 use ureq::http::Method;
 
-use super::client::{Asked, Client};
+use super::client::{Client, RegistryRequest};
 use super::manifest::{MANIFEST, MAX_MANIFEST, Manifest, SIGNATURE};
 use super::{Reference, RegistryError};
 
@@ -27,17 +27,17 @@ impl Client {
     /// # Errors
     ///
     /// The registry does not have it, does not answer, or sends something else.
-    pub fn pull(&self, reference: &Reference, max_bytes: u64) -> Result<Pulled, RegistryError> {
-        let wanted = reference.wanted();
-        let what = format!("the manifest {}:{wanted}", reference.name);
-        let asked = self.get(
+    pub fn pull(&mut self, reference: &Reference, max_bytes: u64) -> Result<Pulled, RegistryError> {
+        let tag_or_digest = reference.tag_or_digest();
+        let what = format!("the manifest {}:{tag_or_digest}", reference.name);
+        let request = self.get(
             reference,
-            &format!("manifests/{wanted}"),
+            &format!("manifests/{tag_or_digest}"),
             &what,
             &[("accept", MANIFEST)],
         );
-        let response = self.send(&asked)?.ok_or_else(|| self.missing(&what))?;
-        let bytes = self.read(response, &what, MAX_MANIFEST)?;
+        let answer = self.send(&request)?.ok_or_else(|| self.missing(&what))?;
+        let bytes = self.read(answer, &what, MAX_MANIFEST)?;
         let digest = sha256(&bytes);
         if let Some(expected) = reference.digest() {
             check(&what, expected, &digest)?;
@@ -51,14 +51,14 @@ impl Client {
                 limit: max_bytes,
             });
         }
-        let asked = self.get(
+        let request = self.get(
             reference,
             &format!("blobs/{}", component.digest),
             &what,
             &[],
         );
-        let response = self.send(&asked)?.ok_or_else(|| self.missing(&what))?;
-        let bytes = self.read(response, &what, component.size)?;
+        let answer = self.send(&request)?.ok_or_else(|| self.missing(&what))?;
+        let bytes = self.read(answer, &what, component.size)?;
         check(&what, &component.digest, &sha256(&bytes))?;
         Ok(Pulled {
             manifest: digest,
@@ -74,8 +74,8 @@ impl Client {
         path: &str,
         what: &'a str,
         headers: &'a [(&'a str, &'a str)],
-    ) -> Asked<'a> {
-        Asked {
+    ) -> RegistryRequest<'a> {
+        RegistryRequest {
             method: Method::GET,
             url: self.url(&format!("/v2/{}/{path}", reference.name)),
             what,

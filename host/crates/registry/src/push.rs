@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use outcome::digest::sha256;
 use ureq::http::Method;
 
-use super::client::{Asked, Client};
-use super::host::Host;
+use super::client::{Answer, Client, RegistryRequest};
 use super::manifest::{self, Descriptor, MANIFEST, Manifest, SIGNATURE};
+use super::token::encoded;
 use super::{Reference, RegistryError};
 
 /// What the manifest and the configuration say about a component.
@@ -37,15 +37,15 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The registry does not take it, does not answer, or names it otherwise.
+    /// The registry does not take it, or does not answer.
     pub fn push(
-        &self,
+        &mut self,
         reference: &Reference,
         component: &[u8],
         metadata: &Metadata,
     ) -> Result<Pushed, RegistryError> {
         let digest = sha256(component);
-        let config = manifest::config(&digest, &metadata.imports, &metadata.exports, None);
+        let config = manifest::config(&digest, &metadata.imports, &metadata.exports);
         let config_digest = sha256(&config);
         self.push_blob(reference, component, &digest)?;
         self.push_blob(reference, &config, &config_digest)?;
@@ -63,9 +63,9 @@ impl Client {
         );
         let bytes = serde_json::to_vec(&manifest).expect("texts can be written as JSON");
         let manifest = sha256(&bytes);
-        let wanted = reference.tag().unwrap_or(&manifest);
-        let what = format!("the manifest {}:{wanted}", reference.name);
-        let url = self.url(&format!("/v2/{}/manifests/{wanted}", reference.name));
+        let tag_or_digest = reference.tag().unwrap_or(&manifest);
+        let what = format!("the manifest {}:{tag_or_digest}", reference.name);
+        let url = self.url(&format!("/v2/{}/manifests/{tag_or_digest}", reference.name));
         let headers = [("content-type", MANIFEST)];
         self.write(reference, Method::PUT, url, &what, &headers, &bytes)?
             .ok_or_else(|| self.missing(&what))?;
@@ -74,7 +74,7 @@ impl Client {
 
     /// Sends bytes, unless the registry has them.
     fn push_blob(
-        &self,
+        &mut self,
         reference: &Reference,
         bytes: &[u8],
         digest: &str,
@@ -93,12 +93,9 @@ impl Client {
         let started = self
             .write(reference, Method::POST, url, &what, &headers, &[])?
             .ok_or_else(|| self.missing(&what))?;
-        let place = self.location(&started)?;
-        let (scheme, host) =
-            Host::of_url(&place).ok_or_else(|| self.senseless("an upload to no address"))?;
-        self.check_host(scheme, &host)?;
-        let separator = if place.contains('?') { '&' } else { '?' };
-        let url = format!("{place}{separator}digest={}", digest.replace(':', "%3A"));
+        let upload_url = self.location(&started)?;
+        let separator = if upload_url.contains('?') { '&' } else { '?' };
+        let url = format!("{upload_url}{separator}digest={}", encoded(digest));
         let what = format!("the bytes {digest}");
         let headers = [("content-type", "application/octet-stream")];
         self.write(reference, Method::PUT, url, &what, &headers, bytes)?
@@ -107,15 +104,15 @@ impl Client {
     }
 
     fn write(
-        &self,
+        &mut self,
         reference: &Reference,
         method: Method,
         url: String,
         what: &str,
         headers: &[(&str, &str)],
         body: &[u8],
-    ) -> Result<Option<ureq::http::Response<ureq::Body>>, RegistryError> {
-        self.send(&Asked {
+    ) -> Result<Option<Answer>, RegistryError> {
+        self.send(&RegistryRequest {
             method,
             url,
             what,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use outcome::digest::is_sha256;
+
 use super::host::Host;
 
 /// Where an artifact is.
@@ -34,7 +36,7 @@ pub enum ReferenceError {
     /// The tag has characters that tags cannot have.
     #[error("the tag must be at most 128 letters, digits and `.`, `_`, `-`")]
     Tag,
-    /// The digest is none.
+    /// The digest is malformed.
     #[error("the digest must be `sha256:` and 64 hexadecimal digits")]
     Digest,
 }
@@ -57,7 +59,7 @@ impl FromStr for Reference {
         if tag.is_none() && digest.is_none() {
             return Err(ReferenceError::Form);
         }
-        if digest.as_deref().is_some_and(|digest| !is_digest(digest)) {
+        if digest.as_deref().is_some_and(|digest| !is_sha256(digest)) {
             return Err(ReferenceError::Digest);
         }
         if tag.as_deref().is_some_and(|tag| !is_tag(tag)) {
@@ -91,10 +93,10 @@ impl Reference {
         self.digest.as_deref()
     }
 
-    /// What the registry is asked for: the digest, or else the tag.
-    pub(crate) fn wanted(&self) -> &str {
-        let wanted = self.digest.as_deref().or(self.tag.as_deref());
-        wanted.unwrap_or_default()
+    /// The digest, or else the tag.
+    pub(crate) fn tag_or_digest(&self) -> &str {
+        let text = self.digest.as_deref().or(self.tag.as_deref());
+        text.unwrap_or_default()
     }
 }
 
@@ -109,13 +111,6 @@ impl fmt::Display for Reference {
             None => Ok(()),
         }
     }
-}
-
-/// Whether it is a digest of the only algorithm that is accepted.
-pub(crate) fn is_digest(text: &str) -> bool {
-    let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    let digits = text.strip_prefix("sha256:");
-    digits.is_some_and(|digits| digits.len() == 64 && digits.bytes().all(is_hex))
 }
 
 fn is_tag(text: &str) -> bool {

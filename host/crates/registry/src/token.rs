@@ -1,18 +1,37 @@
-//! Tokens: what a registry wants to see before it answers, and where it says that one can get it.
-
-use std::sync::PoisonError;
+//! Tokens: what a registry demands before it answers, and where it says that a token can be had.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use ureq::Body;
-use ureq::http::{Method, Response};
+use ureq::http::Method;
 
 use super::RegistryError;
-use super::client::{Asked, Client, MAX_SMALL_BODY};
+use super::client::{Answer, Client, Credentials, MAX_SMALL_BODY, RegistryRequest};
 use super::host::Host;
 
-/// What a registry sends for a token.
+/// A value of the header `Authorization`. It is a secret, which `Debug` does not show.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Authorization(String);
+
+impl Authorization {
+    fn basic(account: &Credentials) -> Authorization {
+        let pair = format!("{}:{}", account.user, account.password);
+        Authorization(format!("Basic {}", STANDARD.encode(pair)))
+    }
+
+    /// The value for the header.
+    pub fn header(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Authorization {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Authorization")
+    }
+}
+
+/// The answer of a token server.
 #[derive(Deserialize)]
 struct Token {
     token: Option<String>,
@@ -20,55 +39,42 @@ struct Token {
 }
 
 impl Client {
-    /// Gets what the registry wants to see in `Authorization`. Returns whether there is something new to try.
+    /// Answers the registry's challenge. Returns false if nothing new can be tried.
     pub(crate) fn authorize(
-        &self,
-        response: &Response<Body>,
-        asked: &Asked<'_>,
+        &mut self,
+        answer: &Answer,
+        request: &RegistryRequest<'_>,
     ) -> Result<bool, RegistryError> {
-        let header = response.headers().get("www-authenticate");
-        let challenge = header
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let basic = self.options.credentials.as_ref().map(|account| {
-            let pair = format!("{}:{}", account.user, account.password);
-            format!("Basic {}", STANDARD.encode(pair))
-        });
+        let challenge = answer.challenge();
+        let basic = self.options.credentials.as_ref().map(Authorization::basic);
         let (scheme, parameters) = challenge.split_once(' ').unwrap_or((challenge, ""));
         let authorization = if scheme.eq_ignore_ascii_case("basic") {
             basic
         } else if scheme.eq_ignore_ascii_case("bearer") {
-            Some(format!(
-                "Bearer {}",
-                self.token(parameters, basic.as_deref(), asked)?
-            ))
+            let token = self.token(parameters, basic.as_ref(), request)?;
+            Some(Authorization(format!("Bearer {token}")))
         } else {
             None
         };
-        let mut current = self
-            .authorization
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let is_new = authorization.is_some() && *current != authorization;
+        let is_new = authorization.is_some() && self.authorization != authorization;
         if is_new {
-            *current = authorization;
+            self.authorization = authorization;
         }
         Ok(is_new)
     }
 
-    /// Gets a token from the place that the registry names.
+    /// Gets a token from the server that the registry names.
     fn token(
         &self,
         parameters: &str,
-        basic: Option<&str>,
-        asked: &Asked<'_>,
+        basic: Option<&Authorization>,
+        request: &RegistryRequest<'_>,
     ) -> Result<String, RegistryError> {
-        let realm = parameter(parameters, "realm")
-            .ok_or_else(|| self.senseless("a demand for a token without a place"))?;
-        let (scheme, host) = Host::of_url(realm)
-            .ok_or_else(|| self.senseless("a demand for a token without a place"))?;
+        let no_realm = || self.unusable_answer("a token challenge without a realm");
+        let realm = parameter(parameters, "realm").ok_or_else(no_realm)?;
+        let (scheme, host) = Host::of_url(realm).ok_or_else(no_realm)?;
         self.check_host(scheme, &host)?;
-        let scope = format!("repository:{}:{}", asked.name, asked.actions);
+        let scope = format!("repository:{}:{}", request.name, request.actions);
         let separator = if realm.contains('?') { '&' } else { '?' };
         let mut url = format!("{realm}{separator}scope={}", encoded(&scope));
         if let Some(service) = parameter(parameters, "service") {
@@ -76,41 +82,46 @@ impl Client {
         }
         let headers: Vec<(&str, &str)> = basic
             .iter()
-            .map(|basic| ("authorization", *basic))
+            .map(|basic| ("authorization", basic.header()))
             .collect();
-        let request = Asked {
+        let request = RegistryRequest {
             method: Method::GET,
             url: String::new(),
             what: "a token",
             headers: &headers,
             body: &[],
-            ..*asked
+            ..*request
         };
-        let response = self.send_once(&request, &url, false)?;
-        let status = response.status().as_u16();
-        if status != 200 {
-            return Err(match status {
-                401 | 403 => RegistryError::Denied {
+        let answer = self.send_once(&request, &url, false)?;
+        match answer.status() {
+            200 => {}
+            401 | 403 => {
+                return Err(RegistryError::Denied {
                     host: host.to_string(),
                     what: "a token".to_owned(),
-                    credentials: basic.map_or("credentials", |_| "other credentials"),
-                },
-                status => RegistryError::Status {
+                    reason: match basic {
+                        Some(_) => "it did not accept the credentials",
+                        None => "it requires credentials",
+                    },
+                });
+            }
+            status => {
+                return Err(RegistryError::Status {
                     host: host.to_string(),
                     what: "a token".to_owned(),
                     status,
                     detail: String::new(),
-                },
-            });
+                });
+            }
         }
-        let body = self.read(response, "the token", MAX_SMALL_BODY)?;
-        let token: Token =
-            serde_json::from_slice(&body).map_err(|_| self.senseless("a token that is no JSON"))?;
+        let body = self.read(answer, "the token", MAX_SMALL_BODY)?;
+        let token: Token = serde_json::from_slice(&body)
+            .map_err(|_| self.unusable_answer("a token that is not JSON"))?;
         let token = token.token.or(token.access_token).unwrap_or_default();
         let is_header = |byte: u8| byte.is_ascii_graphic();
         match !token.is_empty() && token.bytes().all(is_header) {
             true => Ok(token),
-            false => Err(self.senseless("a token that no header can hold")),
+            false => Err(self.unusable_answer("a token that no header can hold")),
         }
     }
 }
@@ -133,7 +144,7 @@ fn parameter<'a>(parameters: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// A text as a part of a query.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
@@ -147,8 +158,34 @@ fn encoded(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use super::{encoded, parameter};
+    use super::{Authorization, Credentials, encoded, parameter};
+    use crate::{Client, Options, Reference};
+
+    #[test]
+    fn a_client_does_not_show_its_credentials() {
+        let account = Credentials {
+            user: "user".to_owned(),
+            password: "secret".to_owned(),
+        };
+        let reference: Reference = "oci://127.0.0.1:1/tidy:1".parse().unwrap();
+        let authorization = Authorization::basic(&account);
+        let options = Options {
+            timeout: std::time::Duration::from_secs(1),
+            allowed_hosts: Vec::new(),
+            credentials: Some(account),
+        };
+        let mut client = Client::new(&reference, options);
+        client.authorization = Some(authorization);
+        let shown = format!("{client:?}");
+        assert!(
+            shown.contains("Authorization")
+                && !shown.contains("secret")
+                && !shown.contains("Basic"),
+            "{shown}"
+        );
+    }
 
     #[test]
     fn the_place_of_tokens_is_read_with_and_without_quotes() {

@@ -140,6 +140,10 @@ async fn match_bond(trail: &Trail, bond: Bond) -> Result<BondMatch, TrailError> 
         }
         let is_named = bond.first_commit.is_some();
         if let Some(last) = &bond.last {
+            // Another host of a replicated trail may have committed it a moment ago.
+            if trail.is_replicated() && !trail.holds(last)? {
+                trail.catch_up()?;
+            }
             if trail.holds(last)? {
                 // Reading the whole history is unnecessary: a commit identifies everything before it.
                 let name = match is_named {

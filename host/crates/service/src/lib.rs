@@ -5,3 +5,4 @@
 pub mod binding;
 pub mod orchestrator;
 pub mod reconcile;
+pub mod replication;

@@ -20,6 +20,7 @@ mod entry;
 mod error;
 mod lease;
 mod listing;
+mod log;
 mod postgres;
 mod query;
 mod sqlite;
@@ -40,6 +41,7 @@ pub use entry::{Entry, NotAnEntry};
 pub use error::StoreError;
 pub use lease::{Lease, LeaseAnswer};
 pub use listing::{StateCount, StateName, SubmissionPage, SubmissionQuery, TOGETHER};
+pub use log::{AppendAnswer, LogHead, LogRecord, Replica, ReplicaReport, ReplicatedLog};
 pub use query::{Cursor, DEFAULT_LIMIT, Filter, MAX_LIMIT, Page, PageRequest};
 pub use submission::{
     Accepted, Backlog, Fingerprint, Kind, Queued, RefusedDocument, Sequence, Settlement,
@@ -200,6 +202,11 @@ pub trait Store: Send + Sync {
 
     /// The connections of its pool, if the database has one.
     fn connections(&self) -> Option<StoreConnections> {
+        None
+    }
+
+    /// The log of a replicated trail, if the database can keep one.
+    fn log(&self) -> Option<&dyn ReplicatedLog> {
         None
     }
 

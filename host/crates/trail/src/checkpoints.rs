@@ -12,7 +12,7 @@ use crate::objects::object::{self, Deflater};
 use crate::objects::pack::{PackBuilder, TYPE_BLOB, TYPE_COMMIT, TYPE_TREE};
 use crate::place::repository::Repository;
 use crate::place::state::Mark;
-use crate::write::flush::{FlushError, FlushGroup, Flusher};
+use crate::write::flush::{BeforeRef, FlushError, FlushGroup, Flusher};
 use crate::write::lock::WriterLock;
 use crate::{Placement, Trail, TrailInner};
 use outcome::clock::Timestamp;
@@ -91,6 +91,7 @@ impl TrailInner {
             lock_wait: self.lock_wait,
             large: self.large,
             warning: &self.warning,
+            shared: Some(self),
         };
         flusher.sweep()?;
         if self.checkpoint(name)?.as_deref() != before {
@@ -147,6 +148,7 @@ impl TrailInner {
             committer: &self.author,
             subject: &subject,
             is_trail: false,
+            before_ref: BeforeRef::Append(1),
         };
         match flusher.flush(&group) {
             Ok(()) => Ok(()),

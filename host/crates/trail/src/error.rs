@@ -122,8 +122,50 @@ pub enum TrailError {
         /// The trail's ref.
         reference: String,
     },
-    /// The trail has ended: another one continues it.
-    #[error("the trail has ended: {}", continued_by(successor.as_deref(), place.as_deref()))]
+    /// The trail is replicated, and this handle has no log to append to.
+    #[error(
+        "the trail is replicated: name its store with --store or the setting store, so that what is recorded here is appended to the log"
+    )]
+    NeedsLog,
+    /// The log of a replicated trail cannot be used now.
+    #[error("the log of the trail cannot be used: {0}")]
+    LogUnavailable(String),
+    /// A record of the log cannot be accepted.
+    #[error("record {seq} of the log is not applied: {why}")]
+    InvalidRecord {
+        /// The record's place.
+        seq: i64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// This repository has acknowledged commits that the log lost, and the log has others now.
+    #[error(
+        "forked: {reference} is at {here} here, which was acknowledged, and the log has lost it and continues with {log}; \
+         `reconcile --repair` resubmits what only this repository has"
+    )]
+    Forked {
+        /// The ref.
+        reference: String,
+        /// The commit here.
+        here: String,
+        /// The commit in the log.
+        log: String,
+    },
+    /// Another process has moved the ref of a replicated trail.
+    #[error(
+        "diverged: {reference} is at {here} here, which is not from the log, and the log has {log}: set the ref back to the log's commit, \
+         or make the repository again with `replica clone`"
+    )]
+    DivergedFromLog {
+        /// The ref.
+        reference: String,
+        /// The commit here.
+        here: String,
+        /// The commit in the log.
+        log: String,
+    },
+    /// The trail has ended, and has a successor.
+    #[error("the trail has ended: {}", successor_of(successor.as_deref(), place.as_deref()))]
     Ended {
         /// The uuid of its successor, if the end names one.
         successor: Option<Box<str>>,
@@ -135,18 +177,18 @@ pub enum TrailError {
         "the trail is to continue {predecessor}, and this is not recorded yet: `chiffon-audit trail begin` completes it"
     )]
     NotBegun {
-        /// The origin of the trail before.
+        /// The origin of the predecessor.
         predecessor: String,
     },
-    /// A trail that this one continues cannot be asked for a task.
+    /// A predecessor cannot be searched for a task.
     #[error(
-        "the trail that this one continues, {origin}, cannot be asked whether it has the task: {why}; \
-         `chiffon-audit trail begin --after DIR` says where it is"
+        "cannot look up the task in the predecessor {origin}: {why}; `chiffon-audit trail begin --after DIR` sets its \
+         location"
     )]
     Predecessor {
-        /// The origin of the trail before.
+        /// The origin of the predecessor.
         origin: String,
-        /// Why it cannot be asked.
+        /// Why it cannot be searched.
         why: String,
     },
     /// Several refs hold trails that have diverged, and nothing says which one is the repository's.
@@ -255,16 +297,14 @@ fn rolled_back(
 }
 
 /// The part of a message that names the successor.
-fn continued_by(successor: Option<&str>, place: Option<&Path>) -> String {
+fn successor_of(successor: Option<&str>, place: Option<&Path>) -> String {
     match (successor, place) {
         (Some(successor), Some(place)) => format!(
-            "{successor} in {} continues it, and records what is reported from now on",
+            "its successor is {successor} in {}: report there",
             place.display()
         ),
-        (Some(successor), None) => {
-            format!("{successor} continues it, and records what is reported from now on")
-        }
-        (None, _) => "its last entry does not say which trail continues it".into(),
+        (Some(successor), None) => format!("its successor is {successor}: report there"),
+        (None, _) => "its last entry does not name a successor".into(),
     }
 }
 
@@ -293,6 +333,10 @@ impl TrailError {
             TrailError::RecordedAtRemote { .. } | TrailError::NotRecorded { .. } => {
                 Cause::Elsewhere
             }
+            TrailError::NeedsLog => Cause::Settings,
+            TrailError::LogUnavailable(_) | TrailError::InvalidRecord { .. } => Cause::Log,
+            TrailError::Forked { .. } => Cause::Forked,
+            TrailError::DivergedFromLog { .. } => Cause::Diverged,
             TrailError::Ended { .. } => Cause::Ended,
             TrailError::NotBegun { .. } => Cause::NotBegun,
             TrailError::Predecessor { .. } => Cause::Predecessor,
@@ -328,6 +372,7 @@ impl TrailError {
                 | TrailError::NotRecorded { .. }
                 | TrailError::SeveralTrails { .. }
                 | TrailError::Ended { .. }
+                | TrailError::NeedsLog
                 | TrailError::Invalid(_)
                 | TrailError::Filter { .. }
         )

@@ -20,6 +20,7 @@ mod place;
 mod policies;
 mod policy_in_force;
 mod read;
+mod replication;
 mod setup;
 mod signing;
 mod used_policies;
@@ -36,7 +37,7 @@ use gix::objs::Kind;
 
 pub use caches::leaves::{EntryTree, TreeHash, root_from_proof};
 pub use checkpoints::CHECKPOINTS_REF;
-pub use continuation::known::KnownTrail;
+pub use continuation::known::{KnownTrail, id_of, origin_with_id, places_of};
 pub use continuation::predecessors::{Earlier, EarlierEntry};
 pub use copies::{GitRemote, RefTips};
 pub use error::TrailError;
@@ -52,11 +53,12 @@ pub use read::name::TrailName;
 pub use read::order::{NumberedCommit, NumberedStart, TrailEnd};
 pub use read::ref_moves::RefMove;
 pub use read::view::Snapshot;
+pub use replication::{Log, LogError, LogHead, LogRecord, Membership};
 pub use setup::init::{InitOptions, InitReport, repository_around};
 pub use setup::locate::OWN_REF;
 pub use setup::open::{DEFAULT_AUTHOR, OpenOptions};
 pub use setup::remote_trails::AdoptedTrail;
-pub use signing::{Extent, OnFailure, SigningKey, SigningOptions, sign_file};
+pub use signing::{Extent, OnFailure, SigningKey, SigningOptions, key_name, sign_file};
 pub use used_policies::{DecidedBy, UsedPolicies};
 pub use work_tree::attributes::{EntryAttributes, RULE as ATTRIBUTES};
 pub use work_tree::left_out::LeftOutFiles;
@@ -86,7 +88,7 @@ pub struct NewEntry<'a> {
     pub provenance: &'a Provenance,
     /// The entry's time.
     pub time: Timestamp,
-    /// Whether [`Trail::find_earlier`] has found that no trail before this one has the task.
+    /// Whether [`Trail::find_earlier`] has found that no predecessor has the task.
     pub predecessors_asked: bool,
 }
 
@@ -129,6 +131,8 @@ struct TrailInner {
     moved: read::ref_moves::RefMoves,
     remotes: setup::remote_trails::RemoteWatch,
     predecessors: continuation::predecessors::Predecessors,
+    /// The log of a trail that several repositories hold.
+    replication: replication::Replication,
     /// Whether the trail was opened by the name of a ref, and can only be read.
     is_for_reading: bool,
     committing: OnceLock<CommitterOptions>,

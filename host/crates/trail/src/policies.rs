@@ -21,11 +21,11 @@ use crate::place::repository::Repository;
 use crate::place::state::{Mark, StateDir};
 use crate::setup::locate::tracked_tips;
 use crate::setup::remote_trails::is_first_parent_ancestor;
-use crate::write::flush::{FlushError, FlushGroup, Flusher};
+use crate::write::flush::{BeforeRef, FlushError, FlushGroup, Flusher};
 use crate::write::lock::WriterLock;
 use crate::{Placement, Trail, TrailInner};
 use outcome::clock::Timestamp;
-use outcome::digest::sha256;
+use outcome::digest::{is_sha256, sha256};
 
 /// The ref on which policies are kept.
 pub const POLICIES_REF: &str = "refs/heads/audit-policies";
@@ -49,10 +49,8 @@ impl PolicyFileKind {
 
     /// The name of the file for a digest; nothing, if that is no digest.
     fn file_name(self, digest: &str) -> Option<String> {
-        let hex = digest.strip_prefix("sha256:")?;
-        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        (hex.len() == 64 && hex.bytes().all(is_hex))
-            .then(|| format!("sha256-{hex}.{}", self.extension()))
+        let name = digest.replace(':', "-");
+        is_sha256(digest).then(|| format!("{name}.{}", self.extension()))
     }
 }
 
@@ -188,7 +186,7 @@ impl TrailInner {
             expected = Some(remote);
         }
         let mut builder = PackBuilder::new(repository.hash);
-        let tip = self.commits(files, expected, time, &mut builder)?;
+        let (tip, made) = self.commits(files, expected, time, &mut builder)?;
         let Some(tip) = tip else { return Ok(()) };
         let mark = Mark {
             tip,
@@ -204,6 +202,7 @@ impl TrailInner {
                 committer: &self.author,
                 subject: "audit: keep a policy",
                 is_trail: false,
+                before_ref: BeforeRef::Append(made),
             };
             match flusher.flush(&group) {
                 Ok(()) => {}
@@ -223,15 +222,17 @@ impl TrailInner {
             .write_mark(self.disk.as_ref(), &self.state.kept_path(), &mark)
     }
 
-    /// Makes a commit for each file that is not kept yet; the id of the last, or `expected`.
+    /// Makes a commit for each file that is not kept yet; the id of the last, or `expected`, and how
+    /// many were made.
     fn commits(
         &self,
         files: &[(PolicyFileKind, &[u8])],
         expected: Option<ObjectId>,
         time: Timestamp,
         builder: &mut PackBuilder,
-    ) -> Result<Option<ObjectId>, TrailError> {
+    ) -> Result<(Option<ObjectId>, usize), TrailError> {
         let repository = &self.repository;
+        let mut made = 0;
         let mut deflater = Deflater::new();
         let mut tip = expected;
         let mut seconds = time.seconds();
@@ -271,8 +272,9 @@ impl TrailInner {
             builder.add(TYPE_TREE, tree, &raw, &mut deflater);
             builder.add(TYPE_COMMIT, id, &commit, &mut deflater);
             tip = Some(id);
+            made += 1;
         }
-        Ok(tip)
+        Ok((tip, made))
     }
 }
 

@@ -157,8 +157,12 @@ pub fn verify(path: &Path, options: &Options<'_>) -> Result<Report, VerifyError>
                 shallow: &shallow,
                 threads,
                 until,
-                // The tree over all entries needs their numbers.
-                ahead: !options.visitors.is_empty() || !sources.is_empty(),
+                // Checkpoints are compared with the tree over all entries, which needs their numbers.
+                ahead: options
+                    .visitors
+                    .iter()
+                    .any(|visitor| visitor.needs_position())
+                    || !sources.is_empty(),
             };
             let mut walked = if options.in_order || options.after.is_some() {
                 let after = after_commit(&repository, options)?;

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::given::{GivenCheckpoint, MAX_CLOCK_SKEW, claim_signed, parse_key};
-use super::merkle::leaf::{self, Hash};
+use super::merkle::leaf;
 use super::merkle::note::{Checkpoint, NoteKey, ORIGIN};
+use super::merkle::seen::SeenLeaves;
 use super::merkle::tree::GrowingTree;
 use super::object::Id;
 use super::quote::quote;
@@ -62,8 +63,7 @@ struct Checkpoints<'a> {
 /// What is kept of the entries: little more than a hash for each.
 #[derive(Default)]
 struct SeenEntries {
-    /// The hashes by index; all zeros if the entry was not seen, which is no leaf's hash.
-    hashes: Vec<Hash>,
+    leaves: SeenLeaves,
     /// The commits of entries that a claim may have to name.
     ids: BTreeMap<u64, Id>,
     /// The first entry dated before the checkpoint that precedes it, and how many there are.
@@ -88,9 +88,6 @@ fn keep_first(first: &mut Option<WrongTime>, number: &mut u64, wrong_time: Wrong
     }
 }
 
-/// The hash for an entry that was not seen.
-const NONE: Hash = [0; 32];
-
 impl Visitor for Checkpoints<'_> {
     fn begin(&self, walk: &Walk<'_>) {
         let first = || Some(format!("commit-{}", walk.chain.first_entry()?));
@@ -102,8 +99,7 @@ impl Visitor for Checkpoints<'_> {
         if self.given().is_empty() {
             return;
         }
-        let entries = usize::try_from(walk.entries).unwrap_or(usize::MAX);
-        self.seen().hashes = vec![NONE; entries];
+        self.seen().leaves = SeenLeaves::with_len(walk.entries);
     }
 
     fn visit(&self, commit: &TrailCommit<'_>) {
@@ -119,13 +115,12 @@ impl Visitor for Checkpoints<'_> {
         let early = self.backdated(index, seconds, recorded);
         let late = self.postdated(index, seconds);
         let mut seen = self.seen();
-        let is_last = index + 1 == seen.hashes.len() as u64;
+        let is_last = index + 1 == seen.leaves.len();
         if hash.is_none() || is_last || self.may_be_named(index) {
             seen.ids.insert(index, commit.id);
         }
-        let place = usize::try_from(index).ok();
-        if let Some(slot) = place.and_then(|place| seen.hashes.get_mut(place)) {
-            *slot = hash.unwrap_or(NONE);
+        if let Some(hash) = hash {
+            seen.leaves.set(index, hash);
         }
         let seen = &mut *seen;
         if let Some(what) = early {
@@ -347,7 +342,7 @@ fn compare(
         );
         return broken(None, what);
     }
-    let entries = seen.hashes.len() as u64;
+    let entries = seen.leaves.len();
     if *size > entries {
         let what = format!(
             "{} was made over {size} entries, and here are {entries}: the rest was cut off the end (rolled back), or \
@@ -356,13 +351,9 @@ fn compare(
         );
         return broken(entries.checked_sub(1).and_then(name), what);
     }
-    // The size is at most the number of hashes, so it fits a `usize`.
-    for hash in &seen.hashes[tree.size() as usize..*size as usize] {
-        if *hash == NONE {
-            let what = "it adds no entry, so no tree over the entries can be built with it";
-            return broken(name(tree.size()), what.to_owned());
-        }
-        tree.push(*hash);
+    if let Err(unseen) = seen.leaves.grow(tree, *size) {
+        let what = "it adds no entry, so no tree over the entries can be built with it";
+        return broken(name(unseen), what.to_owned());
     }
     let last = size.checked_sub(1).and_then(name);
     if tree.root() != *root {

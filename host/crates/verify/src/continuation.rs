@@ -1,4 +1,4 @@
-//! The ends of a trail: its last entry may name the trail that continues it, and its first entry the trail before. The
+//! The ends of a trail: its last entry may name the trail that continues it, and its first entry the predecessor. The
 //! claim about one trail; the links between several are for `segments` to check.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,13 +29,13 @@ pub(crate) struct End {
 pub(crate) struct Begin {
     pub(crate) depth: Depth,
     pub(crate) id: Id,
-    /// What it says about the trail before; `None` if the entry is malformed.
-    pub(crate) before: Option<Before>,
+    /// What it says about the predecessor; `None` if the entry is malformed.
+    pub(crate) before: Option<PredecessorClaim>,
 }
 
-/// The trail before, as the first entry of its successor describes it.
+/// The predecessor, as the first entry of its successor describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Before {
+pub(crate) struct PredecessorClaim {
     pub(crate) origin: String,
     pub(crate) size: u64,
     /// In base64.
@@ -83,15 +83,15 @@ fn successor(entry: &[u8]) -> Option<String> {
     text(metadata, "successor")
 }
 
-fn before(entry: &[u8]) -> Option<Before> {
+fn before(entry: &[u8]) -> Option<PredecessorClaim> {
     let metadata = raw(std::str::from_utf8(entry).ok()?, "metadata")?;
     let described = raw(metadata, "predecessor")?;
-    Some(Before {
+    Some(PredecessorClaim {
         origin: text(described, "origin")?,
         size: raw(described, "size")?.parse().ok()?,
         root: text(described, "root")?,
         tip: text(described, "tip")?,
-        checkpoint: text(described, "checkpoint"),
+        checkpoint: text_or_null(described, "checkpoint")?,
     })
 }
 
@@ -101,6 +101,16 @@ fn raw<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     match value? {
         Value::Other(raw) => Some(raw),
         Value::Text(_) => None,
+    }
+}
+
+/// A string; the inner value is `None` if it is `null` or missing. Any other value is malformed.
+fn text_or_null(object: &str, name: &str) -> Option<Option<String>> {
+    let [value] = json::members(object, [name]).ok()?.values;
+    match value {
+        Some(Value::Text(text)) => Some(Some(text.into_owned())),
+        Some(Value::Other("null")) | None => Some(None),
+        Some(Value::Other(_)) => None,
     }
 }
 
@@ -157,7 +167,7 @@ fn claim(ends: &Ends, walk: &Walk<'_>) -> Option<Claim> {
             broken(&begin.id, what, 1);
         }
         if begin.before.is_none() {
-            broken(&begin.id, "it does not describe the trail before", 1);
+            broken(&begin.id, "it does not describe the predecessor", 1);
         }
     }
     if let Some(end) = &ends.end {
@@ -174,7 +184,7 @@ fn claim(ends: &Ends, walk: &Walk<'_>) -> Option<Claim> {
     if let Some(before) = ends.begin.as_ref().and_then(|begin| begin.before.as_ref()) {
         let origin = super::quote::quote(before.origin.as_bytes());
         claim.notes.push(format!(
-            "it continues {origin}; `--chain` checks that with the trail before"
+            "it continues {origin}; `--chain` checks that with the predecessor"
         ));
     }
     if let Some(successor) = ends.end.as_ref().and_then(|end| end.successor.as_ref()) {
@@ -203,6 +213,8 @@ mod tests {
             br#"{"metadata":"successor"}"#,
             br#"{"metadata":{"predecessor":{"origin":"o","size":"12","root":"r","tip":"t"}}}"#,
             br#"{"metadata":{"predecessor":{"origin":"o","size":-1,"root":"r","tip":"t"}}}"#,
+            br#"{"metadata":{"predecessor":{"origin":"o","size":1,"root":"r","tip":"t","checkpoint":7}}}"#,
+            br#"{"metadata":{"predecessor":{"origin":"o","size":1,"root":"r","tip":"t","checkpoint":["c"]}}}"#,
         ] {
             assert_eq!(successor(bad), None);
             assert_eq!(before(bad), None);

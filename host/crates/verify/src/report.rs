@@ -84,16 +84,16 @@ pub enum Verdict {
     },
 }
 
-/// The overall result of an audit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// The overall result of an audit. The worst of several results is the greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuditResult {
     /// Every claim that was asked for holds.
     Holds,
-    /// At least one claim is broken.
-    Broken,
     /// No claim is broken, but at least one could not be shown.
     NotShown,
+    /// At least one claim is broken.
+    Broken,
 }
 
 impl Report {

@@ -38,6 +38,8 @@ pub struct TrailEntry<'a> {
     pub path: &'a [u8],
     /// The id of the blob.
     pub blob: Id,
+    /// The task whose entry has this path; `None` if no entry may have it.
+    pub task: Option<&'a str>,
     /// The content of the file, byte for byte; it may be malformed.
     pub bytes: &'a [u8],
     /// The time in the entry, in seconds since 1970; `None` if it is missing or malformed.
@@ -72,6 +74,12 @@ pub struct Walk<'a> {
 
 /// Sees every commit of the trail during an audit.
 pub trait Visitor: Sync {
+    /// Whether the visitor needs [`Visitor::begin`] and the position of each commit. Otherwise commits may be judged
+    /// while older ones are still being read. If no visitor needs it, `begin` is not called, and every position is 0.
+    fn needs_position(&self) -> bool {
+        true
+    }
+
     /// Called before the first commit is judged. `entries` counts commits that claim to add one.
     fn begin(&self, walk: &Walk<'_>) {
         let _ = walk;

@@ -4,17 +4,17 @@ use super::{Doctor, Finding};
 use crate::trail::Trail;
 
 impl Doctor {
-    /// Reports an end, and whether the trails before can be asked for a task.
+    /// Reports an end, and whether the predecessors are readable.
     pub(super) fn continuation(&mut self, trail: &Trail) {
         if let Err(error) = trail.check_not_ended() {
-            // It is fit for what it is for: to be read.
+            // An ended trail can still be read.
             self.add("end", Finding::Warning, error.to_string());
         }
         match trail.predecessor() {
             Ok(None) => {}
             Ok(Some(before)) => {
                 let says = format!(
-                    "it continues {} with {} entries, which can be asked for a task",
+                    "its predecessor {} with {} entries is readable",
                     before.origin, before.size
                 );
                 match trail.check_predecessors() {

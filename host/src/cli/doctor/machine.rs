@@ -37,6 +37,17 @@ const REMOTE: &str = "its locks and syncs may not be reliable: use a local disk"
 /// Less free space than this deserves a warning: a day's entries, or a burst that waits while git fails.
 const MIN_ROOM: u64 = 100 << 20;
 
+/// Whether a path is on a network file system.
+pub fn is_remote(path: &Path) -> bool {
+    let Ok(kind) = statfs(path) else {
+        return false;
+    };
+    let number = (kind.f_type as u64) & 0xffff_ffff;
+    KINDS
+        .iter()
+        .any(|(known, _, but)| *known == number && *but == Some(REMOTE))
+}
+
 /// Describes the file system under a path.
 pub fn file_system(path: &Path) -> (Finding, String) {
     let (Ok(kind), Ok(room)) = (statfs(path), statvfs(path)) else {

@@ -43,7 +43,7 @@ pub struct Args {
     /// Fail if it uses more fuel than this file says, the output of an earlier `policy bench --json`
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
-    /// How much more fuel than the baseline's is no failure
+    /// Allowed increase over the baseline, in percent
     #[arg(
         long,
         value_name = "PERCENT",

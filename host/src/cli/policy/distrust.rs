@@ -10,7 +10,7 @@ use crate::cli::output::{GOOD, SCHEMA, paint};
 use crate::cli::session::Session;
 use crate::cli::text::Line;
 use crate::config::Settings;
-use crate::outcome::digest::sha256;
+use crate::outcome::digest::{is_sha256, sha256};
 use crate::policy::Policy;
 
 /// No longer ask a former policy about the entries that it decided
@@ -36,13 +36,7 @@ struct Distrusted<'a> {
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let digest = &args.digest;
-    let is_digest = digest.strip_prefix("sha256:").is_some_and(|hex| {
-        hex.len() == 64
-            && hex
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    });
-    if !is_digest {
+    if !is_sha256(digest) {
         let digest = Line(digest);
         return Err(UsageError(format!(
             "{digest} is not a digest: it must be `sha256:` and 64 hexadecimal digits, as `policy log` shows it"

@@ -67,15 +67,19 @@ impl FuelBaseline {
     }
 
     /// The fuel that a case used before.
-    pub fn get(&self, file: &Path, name: &str) -> Option<u64> {
-        let cases = self.document.cases.get(&self.key(file))?;
+    pub fn get(&self, key: &str, name: &str) -> Option<u64> {
+        let cases = self.document.cases.get(key)?;
         cases.get(name).copied()
     }
 
+    /// Drops the cases of a file.
+    pub fn clear(&mut self, key: &str) {
+        self.document.cases.remove(key);
+    }
+
     /// Sets what a case uses.
-    pub fn set(&mut self, file: &Path, name: &str, fuel: u64) {
-        let key = self.key(file);
-        let cases = self.document.cases.entry(key).or_default();
+    pub fn set(&mut self, key: &str, name: &str, fuel: u64) {
+        let cases = self.document.cases.entry(key.to_owned()).or_default();
         cases.insert(name.to_owned(), fuel);
     }
 
@@ -92,7 +96,7 @@ impl FuelBaseline {
     }
 
     /// The name of a file of cases: its path from the baseline's directory, or as it was given if it is elsewhere.
-    fn key(&self, file: &Path) -> String {
+    pub fn key(&self, file: &Path) -> String {
         let directory = files::directory_of(&self.path).canonicalize().ok();
         let below = file.canonicalize().ok().and_then(|file| {
             let below = file.strip_prefix(directory?).ok()?;

@@ -1,7 +1,6 @@
 //! The inputs of a trial from the command line: an outcome document, existing entries, the time.
 
-use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cli::Result;
@@ -19,12 +18,8 @@ const MAX_ENTRY: u64 = 64 << 20;
 /// Reads an outcome document; `-` means standard input.
 pub fn document(path: &Path) -> Result<Vec<u8>> {
     if path == Path::new("-") {
-        let mut document = Vec::new();
-        io::stdin()
-            .lock()
-            .take(MAX_ENTRY)
-            .read_to_end(&mut document)?;
-        return Ok(document);
+        return files::read_all(io::stdin().lock(), MAX_ENTRY)
+            .map_err(|error| cannot_read("the outcome", path, error));
     }
     files::read_bounded(path, MAX_ENTRY).map_err(|error| cannot_read("the outcome", path, error))
 }
@@ -75,11 +70,9 @@ pub fn existing(path: &Path, task_id: &TaskId) -> Result<Option<Vec<u8>>> {
     } else {
         path.to_owned()
     };
-    let mut entry = Vec::new();
-    fs::File::open(&file)
-        .and_then(|file| file.take(MAX_ENTRY).read_to_end(&mut entry))
-        .map_err(|error| cannot_read("the entry", &file, error))?;
-    Ok(Some(entry))
+    files::read_bounded(&file, MAX_ENTRY)
+        .map(Some)
+        .map_err(|error| cannot_read("the entry", &file, error))
 }
 
 fn entry_in(directory: &Path, task_id: &TaskId) -> Option<PathBuf> {

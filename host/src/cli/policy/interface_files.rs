@@ -24,15 +24,24 @@ pub const POLICY: &[InterfaceFile] = wit!(
     "world"
 );
 
+/// The interface of the files for layers.
+pub const LAYER_INTERFACE: &str = "chiffon:audit@0.2.0";
+
 /// What a layer needs as well.
 pub const LAYER: &[InterfaceFile] = wit!("0.2/rewriting", "0.2/stacking", "0.2/world");
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use super::{LAYER, POLICY};
+    use super::{LAYER, LAYER_INTERFACE, POLICY};
     use std::collections::BTreeSet;
     use std::path::Path;
+
+    #[test]
+    fn the_files_for_layers_are_of_their_interface() {
+        let package = format!("package {LAYER_INTERFACE};\n");
+        assert!(LAYER.iter().all(|(_, text)| text.contains(&package)));
+    }
 
     #[test]
     fn every_file_of_the_interface_is_listed() {

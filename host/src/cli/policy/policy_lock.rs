@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::cli::Result;
 use crate::cli::exit::{UsageError, cannot_read};
 use crate::cli::failure::Context as _;
+use crate::cli::text::Line;
 use crate::files;
+use crate::outcome::digest::is_sha256;
 
 /// The version of the form.
 const VERSION: u32 = 1;
@@ -25,6 +27,8 @@ const HEAD: &str =
 #[derive(Debug)]
 pub struct PolicyLock {
     path: PathBuf,
+    /// Whether a person named the file. Otherwise it must not be a symbolic link.
+    is_named: bool,
     document: Document,
 }
 
@@ -47,31 +51,20 @@ pub struct LockedPolicy {
 }
 
 impl PolicyLock {
-    /// Reads the file. One that is missing has nothing in it.
-    pub fn load(path: &Path) -> Result<PolicyLock> {
-        let read = files::require_regular(path).and_then(|()| files::read_text(path, MAX_FILE));
-        let text = match read {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => format!("version = {VERSION}"),
-            Err(error) => return Err(cannot_read("the lock file", path, error)),
-        };
-        let wrong = |how: String| {
-            UsageError(format!(
-                "the lock file {} cannot be used: {how}",
-                path.display()
-            ))
-        };
-        let document: Document = toml::from_str(&text).map_err(|error| {
-            let why: Vec<&str> = error.message().split_whitespace().collect();
-            wrong(why.join(" "))
-        })?;
-        if document.version != VERSION {
-            return Err(wrong(format!("it has the version {}", document.version)).into());
-        }
+    /// Reads the named file, or else policies.lock beside this component. A missing file pins nothing.
+    pub fn load(named: Option<&Path>, component: &Path) -> Result<PolicyLock> {
+        let beside = || files::directory_of(component).join("policies.lock");
+        let path = named.map_or_else(beside, Path::to_owned);
         Ok(PolicyLock {
-            path: path.to_owned(),
-            document,
+            document: read(&path, named.is_some())?,
+            path,
+            is_named: named.is_some(),
         })
+    }
+
+    /// The path of the file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What this reference is pinned to.
@@ -80,16 +73,59 @@ impl PolicyLock {
         policies.find(|policy| policy.reference == reference)
     }
 
-    /// Pins a reference, and writes the file.
-    pub fn pin(&mut self, policy: LockedPolicy) -> Result<()> {
-        let policies = &mut self.document.policies;
+    /// Pins a reference, and writes the file if that changes something: a person's comments stay otherwise, and the file can be read-only.
+    pub fn pin(&self, policy: LockedPolicy) -> Result<()> {
+        if self.get(&policy.reference) == Some(&policy) {
+            return Ok(());
+        }
+        // Another pull may have pinned another policy since the file was read. Two that write at the same moment still lose a pin, which
+        // the next pull adds again.
+        let mut document = read(&self.path, self.is_named)?;
+        let policies = &mut document.policies;
         policies.retain(|other| other.reference != policy.reference);
         policies.push(policy);
         policies.sort_by(|one, other| one.reference.cmp(&other.reference));
         let failed = || format!("cannot write the lock file {}", self.path.display());
-        let text = toml::to_string(&self.document)
+        let text = toml::to_string(&document)
             .map_err(io::Error::other)
             .with_context(failed)?;
-        files::replace(&self.path, format!("{HEAD}{text}").as_bytes()).with_context(failed)
+        let text = format!("{HEAD}{text}");
+        match self.is_named {
+            true => files::replace(&self.path, text.as_bytes()),
+            false => files::replace_derived(&self.path, text.as_bytes()),
+        }
+        .with_context(failed)
     }
+}
+
+fn read(path: &Path, is_named: bool) -> Result<Document> {
+    let unreadable = |error| cannot_read("the lock file", path, error);
+    if !is_named {
+        files::refuse_link(path).map_err(unreadable)?;
+    }
+    let text = files::optional(files::read_regular_text(path, MAX_FILE)).map_err(unreadable)?;
+    let text = text.unwrap_or_else(|| format!("version = {VERSION}"));
+    let wrong = |how: String| {
+        UsageError(format!(
+            "the lock file {} cannot be used: {how}",
+            path.display()
+        ))
+    };
+    let document: Document = toml::from_str(&text).map_err(|error| {
+        let why: Vec<&str> = error.message().split_whitespace().collect();
+        wrong(why.join(" "))
+    })?;
+    if document.version != VERSION {
+        return Err(wrong(format!("it has the version {}", document.version)).into());
+    }
+    for policy in &document.policies {
+        for digest in [&policy.manifest, &policy.component] {
+            if !is_sha256(digest) {
+                let (reference, digest) = (Line(&policy.reference), Line(digest));
+                let how = format!("it pins {reference} to {digest}, which is not a digest");
+                return Err(wrong(how).into());
+            }
+        }
+    }
+    Ok(document)
 }

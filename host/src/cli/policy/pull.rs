@@ -1,7 +1,7 @@
 //! `policy pull`: fetches a policy from a registry, checks it, and pins it.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use ::registry::{Pulled, Reference};
@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::policy_lock::{LockedPolicy, PolicyLock};
 use super::registry_flags::{RegistryFlags, reference};
-use super::signature::{self, is_required, signature_file, unsigned};
+use super::signature::{self, signature_file};
 use crate::cli::Result;
 use crate::cli::exit::Exit;
-use crate::cli::failure::{Context as _, Failure, failure};
+use crate::cli::failure::{Context as _, Failure};
 use crate::cli::output::{FAINT, GOOD, SCHEMA, UNSURE, paint};
 use crate::cli::session::{Session, policy_limits};
 use crate::cli::text::Line;
@@ -22,11 +22,12 @@ use crate::policy::Policy;
 
 /// Fetch a policy or a layer from an OCI registry, and pin it
 ///
-/// REFERENCE is oci://REGISTRY/NAME:TAG or oci://REGISTRY/NAME@sha256:DIGEST. The first time, the lock file notes which bytes the reference
-/// names; from then on only these are accepted, until --update. Keep the lock file with your sources.
+/// REFERENCE is oci://REGISTRY/NAME:TAG or oci://REGISTRY/NAME@sha256:DIGEST. The first pull records the digests in the lock file. Later
+/// pulls accept only those bytes, unless --update is given. Keep the lock file with your sources.
 ///
 /// If allowed signers are named, by --allowed-signers or the setting policy.allowed_signers, one of them must have signed the component. The
-/// signature is written to FILE.sig, where `policy activate` finds it. Nothing is put in force. If anything is wrong, no file changes.
+/// signature is written to FILE.sig, where `policy activate` finds it. Nothing is put in force. Nothing is written before all
+/// checks have passed.
 ///
 /// Exit codes: 0 done; 4 the registry sent other bytes than those that are pinned, or the signature does not count; 1 it cannot be fetched.
 #[derive(clap::Args, Debug)]
@@ -71,18 +72,21 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let settings = session.settings(Settings::default())?;
     let signers = match (&args.allowed_signers, &settings.policy_signers) {
         (Some(path), _) | (None, Some(path)) => Some(signature::read_signers(path)?),
+        (None, None) if settings.require_signature == Some(true) => {
+            Some(signature::configured_signers(&settings)?)
+        }
         (None, None) => None,
     };
-    let default_lock = || files::directory_of(&args.output).join("policies.lock");
-    let lock_file = args.lock.clone().unwrap_or_else(default_lock);
-    let mut lock = PolicyLock::load(&lock_file)?;
+    let lock = PolicyLock::load(args.lock.as_deref(), &args.output)?;
+    files::refuse_link(&signature_file(&args.output))
+        .with_context(|| cannot_write(&args.output))?;
     let reference = args.reference.to_string();
+    let failed = || format!("cannot pull {reference}");
     let pinned = lock.get(&reference).filter(|_| !args.update).cloned();
     let asked = match &pinned {
-        Some(pinned) => pin(&args.reference, &pinned.manifest, &lock_file)?,
+        Some(pinned) => pin(&args.reference, pinned, lock.path()).with_context(failed)?,
         None => args.reference.clone(),
     };
-    let failed = || format!("nothing of {reference} is kept");
     let limit = policy_limits(settings.policy_limits).component_bytes;
     let pulled = args
         .registry
@@ -95,7 +99,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     {
         return Err(refused(format!(
             "{} pins it to {}, and the manifest names {}",
-            lock_file.display(),
+            lock.path().display(),
             pinned.component,
             pulled.digest
         )))
@@ -103,6 +107,11 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     }
     Policy::check_component(&reference, &pulled.component)?;
     let signature = pulled.signature.as_deref();
+    if let Some(text) = signature {
+        signature::check_form(text)
+            .map_err(refused)
+            .with_context(failed)?;
+    }
     let signer = match &signers {
         Some(signers) => {
             let checked = match signature {
@@ -110,10 +119,6 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
                 None => Err("it is not signed".to_owned()),
             };
             Some(checked.map_err(refused).with_context(failed)?)
-        }
-        None if is_required(&settings, &pulled.component) => {
-            let why = "the setting policy.allowed_signers names no keys";
-            return Err(unsigned(&reference, why));
         }
         None => None,
     };
@@ -159,37 +164,41 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             "  {} not checked: no allowed signers are named",
             paint(UNSURE, "signed  ")
         )?,
-        (None, None) => writeln!(output, "  {} by nobody", paint(UNSURE, "signed  "))?,
+        (None, None) => writeln!(output, "  {} not signed", paint(UNSURE, "signer  "))?,
     }
     Ok(Exit::Done)
 }
 
-/// The reference with the pinned digest.
-fn pin(reference: &Reference, manifest: &str, lock_file: &Path) -> Result<Reference> {
-    let text = reference.to_string();
-    let text = text.split('@').next().unwrap_or_default();
-    format!("{text}@{manifest}").parse().map_err(|_| {
-        let lock = lock_file.display().to_string();
-        failure!(
-            "the lock file {} pins {reference} to {}, which is no digest",
-            Line(&lock),
-            Line(manifest)
-        )
-    })
+/// The reference with the pinned digest. A digest in the reference itself says what is wanted, so the lock file cannot change it.
+fn pin(reference: &Reference, pinned: &LockedPolicy, lock_file: &Path) -> Result<Reference> {
+    match reference.digest() {
+        None => Ok(format!("{reference}@{}", pinned.manifest)
+            .parse()
+            .expect("the reference and the digest were checked")),
+        Some(digest) if digest == pinned.manifest => Ok(reference.clone()),
+        Some(_) => Err(refused(format!(
+            "{} pins it to {}, not to its own digest",
+            lock_file.display(),
+            pinned.manifest
+        ))),
+    }
+}
+
+fn cannot_write(file: &Path) -> String {
+    format!("cannot write the policy {}", file.display())
 }
 
 /// Writes the component and its signature. An earlier signature would not be that of the new component.
 fn write(file: &Path, pulled: &Pulled) -> Result<()> {
-    let failed = || format!("cannot write the policy {}", file.display());
+    let failed = || cannot_write(file);
     let beside = signature_file(file);
     match &pulled.signature {
-        Some(signature) => files::replace(&beside, signature.as_bytes()).with_context(failed)?,
-        None => match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(failed);
-            }
-            _ => {}
-        },
+        Some(signature) => {
+            files::replace_derived(&beside, signature.as_bytes()).with_context(failed)?;
+        }
+        None => {
+            files::optional(fs::remove_file(&beside)).with_context(failed)?;
+        }
     }
     files::replace(file, &pulled.component).with_context(failed)
 }

@@ -1,23 +1,22 @@
 //! `policy push`: sends a policy to a registry, with a signature.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use ::registry::{Metadata, Pushed, Reference};
 use serde::Serialize;
 
 use super::registry_flags::{RegistryFlags, reference};
-use super::signature::{MAX_SIGNATURE, signature_file};
+use super::signature::{check_match, read_kept, signature_file};
 use super::subject::Source;
 use crate::cli::Result;
-use crate::cli::exit::{Exit, UsageError, cannot_read};
+use crate::cli::exit::{Exit, UsageError};
 use crate::cli::failure::{Context as _, Failure};
 use crate::cli::output::{FAINT, GOOD, SCHEMA, paint};
 use crate::cli::session::Session;
 use crate::cli::signing;
 use crate::cli::text::Line;
 use crate::config::{Settings, Signing};
-use crate::files;
 use crate::policy::{ComponentSummary, Policy};
 use crate::trail::sign_file;
 
@@ -26,8 +25,8 @@ use crate::trail::sign_file;
 /// REFERENCE is oci://REGISTRY/NAME:TAG. The layout is that for WebAssembly, which `wkg` reads. The connection is encrypted; only a
 /// registry on this machine (localhost, 127.0.0.1) is reached over plain http.
 ///
-/// The component is signed with the key of --signing-key or of the setting signing.key, as `ssh-keygen -Y sign -n git` does. Without a
-/// key, the signature of FILE.sig goes with it if there is one. `policy pull` checks it.
+/// The component is signed with the SSH key of --signing-key or of the setting signing.key, as `ssh-keygen -Y sign -n git` does. Without
+/// such a key, the signature in FILE.sig is sent if there is one; it must be that of the component. `policy pull` checks it.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Example: chiffon-audit policy push tidy.wasm oci://registry.example.org/team/tidy:1.2.0 --signing-key ~/.ssh/id_ed25519"
@@ -58,8 +57,7 @@ struct PushedJson<'a> {
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     if args.reference.digest().is_some() {
-        let text =
-            "the reference must end with :TAG: the registry's digest follows from the component";
+        let text = "the reference must end with :TAG; the digest is computed from the component";
         return Err(UsageError(text.to_owned()).into());
     }
     let flags = Settings {
@@ -72,9 +70,14 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let settings = session.settings(flags)?;
     let component = args.component.read()?;
     Policy::check_component(&args.component.name(), &component)?;
-    let signature = match signing::options(&settings.signing, &session.environment)? {
+    let signing = Signing {
+        // `policy pull` checks SSH signatures alone.
+        openpgp_key: None,
+        ..settings.signing
+    };
+    let signature = match signing::options(&signing, &session.environment)? {
         Some(options) => Some(sign_file(&options, &component)?),
-        None => kept_signature(&args.component)?,
+        None => kept_signature(&args.component, &component)?,
     };
     let summary = ComponentSummary::of(&component);
     let annotations = summary
@@ -87,7 +90,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         annotations: annotations.collect(),
         signature,
     };
-    let client = args.registry.client(&args.reference)?;
+    let mut client = args.registry.client(&args.reference)?;
     let failed = || format!("cannot push the policy to {}", args.reference);
     let Pushed { manifest, digest } = client
         .push(&args.reference, &component, &metadata)
@@ -121,16 +124,22 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The signature that was made before, if there is one.
-fn kept_signature(component: &Source) -> Result<Option<String>> {
-    let Source::File(path) = component else {
+/// The signature that was made before, if there is one. One that was made for other bytes would be useless to everyone who pulls.
+fn kept_signature(source: &Source, component: &[u8]) -> Result<Option<String>> {
+    let Source::File(path) = source else {
         return Ok(None);
     };
-    let file = signature_file(path);
-    let read = files::require_regular(&file).and_then(|()| files::read_text(&file, MAX_SIGNATURE));
-    match read {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(cannot_read("the signature", &file, error)),
-    }
+    let Some(signature) = read_kept(path)? else {
+        return Ok(None);
+    };
+    let failed = || {
+        format!(
+            "cannot push the signature {}",
+            signature_file(path).display()
+        )
+    };
+    check_match(component, &signature)
+        .map_err(Failure::new)
+        .with_context(failed)?;
+    String::from_utf8(signature).map(Some).with_context(failed)
 }

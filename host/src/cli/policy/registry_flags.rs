@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ::registry::{Client, Credentials, Options, Reference};
+use ::registry::{Client, Credentials, Host, Options, Reference};
 use clap::Args;
 
 use crate::cli::Result;
 use crate::cli::exit::{UsageError, read_file};
-use crate::cli::failure::Failure;
 
 /// How to reach the registry.
 #[derive(Args, Clone, Debug)]
@@ -17,10 +16,9 @@ pub struct RegistryFlags {
     /// The time limit for each request
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
-    /// Also use this host, with its port if needed, if the registry sends there for downloads, uploads or tokens; can be
-    /// repeated
-    #[arg(long = "allow-host", value_name = "HOST")]
-    allowed_hosts: Vec<String>,
+    /// Allow the registry to redirect downloads, uploads and token requests to this host (HOST or HOST:PORT); can be repeated
+    #[arg(long = "allow-host", value_name = "HOST", value_parser = host)]
+    allowed_hosts: Vec<Host>,
     /// Sign in with the first line of this file, USER:PASSWORD
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
@@ -34,7 +32,7 @@ impl RegistryFlags {
             allowed_hosts: self.allowed_hosts.clone(),
             credentials: self.credentials()?,
         };
-        Client::new(reference, options).map_err(Failure::new)
+        Ok(Client::new(reference, options))
     }
 
     fn credentials(&self) -> Result<Option<Credentials>> {
@@ -58,4 +56,9 @@ impl RegistryFlags {
 pub fn reference(text: &str) -> Result<Reference, String> {
     text.parse()
         .map_err(|error: ::registry::ReferenceError| error.to_string())
+}
+
+/// Reads a host from the command line.
+fn host(text: &str) -> Result<Host, &'static str> {
+    Host::parse(text).ok_or("must be HOST or HOST:PORT, without a scheme or a path")
 }

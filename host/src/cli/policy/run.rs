@@ -10,7 +10,7 @@ use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError, cannot_read};
 use crate::cli::failure::{Context as _, Failure};
 use crate::cli::output::{STRONG, paint};
-use crate::cli::session::{Session, outcome_limits};
+use crate::cli::session::{Session, outcome_limits, profiling_engine};
 use crate::cli::text::Line;
 use crate::config::Settings;
 use crate::files;
@@ -49,8 +49,8 @@ pub struct Args {
         conflicts_with_all = ["outcome", "existing", "now"]
     )]
     replay: Option<PathBuf>,
-    /// Repeat the call for two seconds, and write where it spends its time to this file, for Speedscope. The component must
-    /// have the names of its functions
+    /// Profile the call for two seconds, and write the profile for Speedscope to this file. The component must contain
+    /// function names
     #[arg(long, value_name = "FILE", conflicts_with = "replay")]
     profile: Option<PathBuf>,
 }
@@ -73,7 +73,15 @@ fn fresh(args: &Args, settings: &Settings, session: &mut Session) -> Result<Exit
         None => None,
     };
     let now = given::now(args.now.as_deref(), session)?;
-    let policy = args.subject.load(settings, Allocation::OnDemand, session)?;
+    let policy = match &args.profile {
+        None => args.subject.load(settings, Allocation::OnDemand, session)?,
+        Some(_) => {
+            let on_slow = session.output.slow_compile_notice();
+            args.subject
+                .policy
+                .load(&profiling_engine(settings, on_slow)?)?
+        }
+    };
     let policy_settings = args.config.settings_for(&policy, MissingKey::UseOnce)?;
     let trial = Trial {
         existing: existing.as_deref(),

@@ -3,7 +3,6 @@
 //! Owns the rule of the setting `policy.require_signature`. It holds wherever a policy is put in force.
 
 use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::subject::Source;
@@ -19,13 +18,40 @@ use crate::policies::included_component;
 use crate::verify::FileSigners;
 
 /// The largest signature: those of SSH have some hundred bytes.
-pub const MAX_SIGNATURE: u64 = 64 << 10;
+const MAX_SIGNATURE: u64 = 64 << 10;
+
+/// The first line of an SSH signature.
+const ARMOUR: &str = "-----BEGIN SSH SIGNATURE-----\n";
 
 /// The file with the signature of this one.
 pub fn signature_file(component: &Path) -> PathBuf {
     let mut name = OsString::from(component);
     name.push(".sig");
     PathBuf::from(name)
+}
+
+/// Reads the signature beside this component, if there is one.
+pub fn read_kept(component: &Path) -> Result<Option<Vec<u8>>> {
+    let file = signature_file(component);
+    files::optional(files::read_regular(&file, MAX_SIGNATURE))
+        .map_err(|error| cannot_read("the signature", &file, error))
+}
+
+/// Checks that a text from a registry has the form of a signature before it becomes a file.
+///
+/// # Errors
+///
+/// Why it has not.
+pub fn check_form(text: &str) -> Result<(), String> {
+    if text.len() as u64 > MAX_SIGNATURE {
+        return Err(format!(
+            "its signature is larger than {MAX_SIGNATURE} bytes"
+        ));
+    }
+    match text.starts_with(ARMOUR) {
+        true => Ok(()),
+        false => Err("its signature is not one of SSH".to_owned()),
+    }
 }
 
 /// The allowed signers of a file.
@@ -68,19 +94,10 @@ pub fn check_required(
     let Source::File(path) = source else {
         return Err(unsigned(&source.name(), "it has no file to be signed"));
     };
-    let file = signature_file(path);
-    let read =
-        files::require_regular(&file).and_then(|()| files::read_bounded(&file, MAX_SIGNATURE));
-    let signature = match read {
-        Ok(signature) => signature,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let file = file.display().to_string();
-            return Err(unsigned(
-                &source.name(),
-                &format!("there is no {}", Line(&file)),
-            ));
-        }
-        Err(error) => return Err(cannot_read("the signature", &file, error)),
+    let Some(signature) = read_kept(path)? else {
+        let file = signature_file(path).display().to_string();
+        let why = format!("there is no {}", Line(&file));
+        return Err(unsigned(&source.name(), &why));
     };
     check(&signers, component, &signature)
         .map(Some)
@@ -96,8 +113,17 @@ pub fn check(signers: &FileSigners, component: &[u8], signature: &[u8]) -> Resul
     signers.check(component, signature, SystemClock.now().seconds())
 }
 
+/// Checks that a signature was made for this component, by any key.
+///
+/// # Errors
+///
+/// It was made for other bytes, or is malformed.
+pub fn check_match(component: &[u8], signature: &[u8]) -> Result<(), String> {
+    check(&FileSigners::of_signature(signature)?, component, signature).map(|_| ())
+}
+
 /// The failure for a policy whose signature is missing or does not count.
-pub fn unsigned(name: &str, why: &str) -> Failure {
+fn unsigned(name: &str, why: &str) -> Failure {
     failure!(
         "the policy {} needs the signature of an allowed signer (setting policy.require_signature): {why}",
         Line(name)

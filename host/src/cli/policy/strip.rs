@@ -24,7 +24,7 @@ use crate::policy::{Policy, Stripped, strip};
 /// authors, source, revision, home page, licence and description, and the declared settings. So do hints for the
 /// compiler (`metadata.code.…`).
 ///
-/// Without names, the trace of a fault has only numbers of functions. Stripping a stripped policy changes nothing. Strip a policy
+/// Without names, a backtrace shows only function numbers. Stripping a stripped policy changes nothing. Strip a policy
 /// before you activate it, since its digest changes; and strip the parts of a stack before you compose them.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example: chiffon-audit policy strip tidy.wasm -o tidy-stripped.wasm")]
@@ -89,7 +89,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     }
     writeln!(
         output,
-        "{} {}: {}, before {}",
+        "{} {}: {}, was {}",
         paint(GOOD, "stripped"),
         Line(&file),
         counted(component.len(), "byte", "bytes"),

@@ -48,7 +48,7 @@ pub struct Args {
     /// Fail if a case uses more fuel than this file says; --update-baseline writes it
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
-    /// How much more fuel than the baseline's is no failure
+    /// Allowed increase over the baseline, in percent
     #[arg(
         long,
         value_name = "PERCENT",
@@ -86,6 +86,14 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let mut ran = Vec::new();
     let (mut given, mut asked) = (BTreeSet::new(), BTreeSet::new());
     for file in &mut files {
+        let key = baseline.as_ref().map(|baseline| baseline.key(file.path()));
+        if let (Some(baseline), Some(key)) = (&mut baseline, &key)
+            && args.update_baseline
+            && args.filter.is_none()
+        {
+            // Cases that are gone must not stay.
+            baseline.clear(key);
+        }
         for index in 0..file.len() {
             let began = Instant::now();
             let mut report = file.run(index, &policy, &limits);
@@ -104,8 +112,8 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
                 file.update(index, &mut report)
                     .map_err(|error| failure!("{}: {error}", place(file.path(), &error)))?;
             }
-            if let Some(baseline) = &mut baseline {
-                compare_fuel(args, baseline, file.path(), &mut report);
+            if let (Some(baseline), Some(key)) = (&mut baseline, &key) {
+                compare_fuel(args, baseline, key, &mut report);
             }
             totals.count(&report);
             ran.push(CaseRun {
@@ -172,7 +180,7 @@ pub(super) fn run_all(
     Ok(Some(totals))
 }
 
-/// The baseline to compare with, or to write. One that is written again keeps the cases that are filtered out.
+/// The baseline to compare with, or to write. One that is written again keeps the cases that do not run.
 fn baseline(args: &Args) -> Result<Option<FuelBaseline>> {
     let Some(path) = &args.baseline else {
         return Ok(None);
@@ -180,23 +188,25 @@ fn baseline(args: &Args) -> Result<Option<FuelBaseline>> {
     if !(args.tolerance >= 0.0 && args.tolerance.is_finite()) {
         return Err(UsageError("--tolerance must be 0 or more".into()).into());
     }
-    let starts_empty = args.update_baseline && (args.filter.is_none() || !path.exists());
-    Ok(Some(match starts_empty {
+    Ok(Some(match args.update_baseline && !path.exists() {
         true => FuelBaseline::empty(path),
         false => FuelBaseline::load(path)?,
     }))
 }
 
 /// Adds a mismatch if the case uses more fuel than before, or notes what it uses.
-fn compare_fuel(args: &Args, baseline: &mut FuelBaseline, file: &Path, report: &mut CaseReport) {
+fn compare_fuel(args: &Args, baseline: &mut FuelBaseline, key: &str, report: &mut CaseReport) {
     let Some(fuel) = report.call.as_ref().map(|call| call.fuel) else {
         return;
     };
     if args.update_baseline {
-        baseline.set(file, &report.name, fuel);
+        // A failed case has not done all of its work.
+        if report.mismatches.is_empty() || report.updated {
+            baseline.set(key, &report.name, fuel);
+        }
         return;
     }
-    let before = baseline.get(file, &report.name);
+    let before = baseline.get(key, &report.name);
     if let Some(how) = fuel_baseline::excess(before, fuel, args.tolerance) {
         if std::mem::take(&mut report.updated) {
             report.mismatches.clear();

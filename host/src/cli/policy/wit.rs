@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use similar::{ChangeTag, TextDiff};
 
-use super::interface_files::{InterfaceFile, LAYER, POLICY};
+use super::interface_files::{InterfaceFile, LAYER, LAYER_INTERFACE, POLICY};
 use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError, cannot_read};
 use crate::cli::failure::Context as _;
@@ -75,11 +75,16 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     check_kind(&wit, "a directory", fs::Metadata::is_dir)
         .map_err(|error| cannot_read("the interface", &wit, error))?;
     let mut compared = compare(&wit, POLICY)?;
-    let package = package(&wit, &compared)?;
+    let package = check_version(&wit, &compared, INTERFACE)?;
     if wit.join("0.2").exists() {
         check_kind(&wit.join("0.2"), "a directory", fs::Metadata::is_dir)
             .map_err(|error| cannot_read("the interface", &wit.join("0.2"), error))?;
-        compared.extend(compare(&wit, LAYER)?);
+        let layer = compare(&wit, LAYER)?;
+        // An empty directory is filled.
+        if layer.iter().any(|file| file.found.is_some()) {
+            check_version(&wit.join("0.2"), &layer, LAYER_INTERFACE)?;
+        }
+        compared.extend(layer);
     }
     let is_current = compared.iter().all(|file| file.state() == "current");
     if args.upgrade {
@@ -137,14 +142,18 @@ fn check_kind(path: &Path, what: &str, is_kind: fn(&fs::Metadata) -> bool) -> io
     }
 }
 
-/// The package that the project's files are of: this interface, in this or an earlier version.
-fn package(wit: &Path, compared: &[Compared]) -> Result<String, UsageError> {
+/// Returns the package that the project's files are of. It must be this interface, in this or an earlier version.
+fn check_version(
+    directory: &Path,
+    compared: &[Compared],
+    interface: &str,
+) -> Result<String, UsageError> {
     let texts = compared.iter().filter_map(|file| file.found.as_deref());
     let declared = texts.flat_map(str::lines).find_map(|line| {
         let package = line.trim().strip_prefix("package ")?.split(';').next()?;
         Some(package.trim().to_owned())
     });
-    let directory = wit.display().to_string();
+    let directory = directory.display().to_string();
     let directory = Line(&directory);
     let Some(declared) = declared else {
         return Err(UsageError(format!(
@@ -154,7 +163,7 @@ fn package(wit: &Path, compared: &[Compared]) -> Result<String, UsageError> {
     let version = declared
         .strip_prefix(PACKAGE)
         .and_then(|rest| rest.strip_prefix('@'));
-    let ours = INTERFACE.split('@').nth(1).unwrap_or_default();
+    let ours = interface.split('@').nth(1).unwrap_or_default();
     let number = |version: &str| -> Vec<u64> {
         let numbers = version
             .split('.')
@@ -167,7 +176,7 @@ fn package(wit: &Path, compared: &[Compared]) -> Result<String, UsageError> {
             Line(&declared)
         ))),
         Some(version) if number(version) > number(ours) => Err(UsageError(format!(
-            "{directory} has {}, which is newer than this program's {INTERFACE}",
+            "{directory} has {}, which is newer than this program's {interface}",
             Line(&declared)
         ))),
         Some(_) => Ok(declared),

@@ -9,6 +9,7 @@ mod memory;
 mod parts;
 mod proving;
 mod reload;
+mod replicated;
 mod run;
 mod signals;
 mod sync_job;
@@ -51,6 +52,13 @@ pub struct Args {
     /// machine only
     #[arg(long)]
     behind_proxy: bool,
+    /// Take part in a trail that several hosts hold: the PostgreSQL store keeps a log with every entry, and every host a repository. A trail without
+    /// entries begins the log; see `replica`
+    #[arg(long)]
+    replicated: bool,
+    /// Acknowledge an entry as committed once this many hosts have it, this one included
+    #[arg(long, value_name = "N", requires = "replicated", value_parser = clap::value_parser!(u64).range(1..))]
+    copies: Option<u64>,
     /// Keep outcomes here until they are committed: sqlite:PATH or postgres://… [default: a SQLite file beside the
     /// trail]
     #[arg(long, value_name = "URL")]
@@ -112,6 +120,8 @@ impl Args {
             serve_listen: self.listen.clone(),
             service: ServiceSettings {
                 admin_listen: self.admin_listen.clone(),
+                replicated: self.replicated.then_some(true),
+                copies: self.copies,
                 behind_proxy: self.behind_proxy.then_some(true),
                 ..ServiceSettings::default()
             },

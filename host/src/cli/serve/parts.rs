@@ -11,6 +11,7 @@ use super::checkpoint_job::{CheckpointJob, prepare_checkpoints};
 use super::hooks::hooks;
 use super::proving::proving;
 use super::reload::Reload;
+use super::replicated::{ReplicatedPart, replicated_part};
 use super::sync_job::{SyncJob, prepare_copies};
 use super::transport::transport;
 use crate::checkpoint::Witnesses;
@@ -55,6 +56,8 @@ pub struct Parts {
     pub store_options: store::Options,
     pub open_trail: OpenTrail,
     pub options: orchestrator::Options,
+    /// How this host takes part in a replicated trail, if it does.
+    pub replicated: Option<ReplicatedPart>,
     /// How long to wait for a database server at startup.
     pub wait_for_store: Duration,
     /// The settings, and how to read them again.
@@ -143,7 +146,9 @@ pub fn gather(
         on_policy_fault: on_policy_fault(settings),
         host: host(),
         lease_term: settings.serve_lease.unwrap_or(LEASE_TERM),
+        replication: None,
     };
+    let replicated = replicated_part(settings, &trail, &store, session)?;
     let checkpoint_job = prepare_checkpoints(settings, &trail, witnesses, session)?;
     let sync_job = prepare_copies(settings, &trail)?;
     let prove = proving(settings, session)?;
@@ -168,6 +173,7 @@ pub fn gather(
         store,
         store_options,
         options,
+        replicated,
         prove,
         turned_down_retention: settings.turned_down_retention,
         deadlines: deadlines(settings),

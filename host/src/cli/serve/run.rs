@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::Args;
 use super::log::Log;
 use super::parts::{Parts, grace};
+use super::replicated::check_has_no_log;
 use super::signals::Signals;
 use super::waiting;
 use super::watchdog::{self, Listening, Message};
@@ -23,6 +24,7 @@ use crate::cli::failure::{Context as _, bail};
 use crate::cli::session::Session;
 use crate::http::{Gate, Service};
 use crate::orchestrator::Orchestrator;
+use crate::replication::StoreLog;
 use crate::store::{self, Store};
 
 /// On shutdown, the extra time to release files, threads and the lease, beyond what the operator allows.
@@ -138,7 +140,11 @@ impl ServiceRun {
             Ok(Err(error)) if error.is_unfit() => return Err(error.into()),
             Ok(Err(_)) | Err(_) => return Ok(None),
         };
-        belongs(self.rebind.as_ref(), parts, &*store).await?;
+        match &parts.replicated {
+            Some(replicated) => drop(replicated.join(&store, &parts.open_trail).await?),
+            None => check_has_no_log(&*store).await?,
+        }
+        belongs(self.rebind.as_ref(), parts, &store).await?;
         Ok(Some(store))
     }
 
@@ -162,7 +168,18 @@ impl ServiceRun {
             tracing::warn!(store = store.info().url, "{warning}");
         }
         let url = store.info().url.clone();
-        if let Err(error) = belongs(rebind.as_ref(), &parts, &*store).await {
+        let mut parts = parts;
+        if let Some(replicated) = parts.replicated.clone() {
+            match replicated.join(&store, &parts.open_trail).await {
+                Ok(replication) => parts.options.replication = Some(replication),
+                Err(error) => {
+                    close.send_replace(true);
+                    let _ = tokio::time::timeout(MARGIN, answering).await;
+                    return Err(error);
+                }
+            }
+        }
+        if let Err(error) = belongs(rebind.as_ref(), &parts, &store).await {
             close.send_replace(true);
             let _ = tokio::time::timeout(MARGIN, answering).await;
             return Err(error);
@@ -243,9 +260,17 @@ impl ServiceRun {
 
 /// Refuses a store of another trail. A store whose trail cannot be read now is accepted, because the orchestrator
 /// checks again before it commits.
-async fn belongs(rebind: Option<&binding::Rebind>, parts: &Parts, store: &dyn Store) -> Result<()> {
+async fn belongs(
+    rebind: Option<&binding::Rebind>,
+    parts: &Parts,
+    store: &Arc<dyn Store>,
+) -> Result<()> {
     let trail = (parts.open_trail)()?;
-    match binding::bind(store, &trail, rebind).await {
+    if parts.replicated.is_some() {
+        let log = StoreLog::of(store.clone(), tokio::runtime::Handle::current());
+        trail.attach_log(Arc::new(log))?;
+    }
+    match binding::bind(&**store, &trail, rebind).await {
         Ok(_) => Ok(()),
         Err(BindError::Store(error)) => Err(error.into()),
         Err(BindError::Trail(error)) => {

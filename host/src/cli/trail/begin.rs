@@ -12,20 +12,19 @@ use crate::cli::output::{GOOD, SCHEMA, STRONG, UNSURE, paint};
 use crate::cli::session::Session;
 use crate::cli::text::Line;
 use crate::recorder::continuation::ContinuationError;
-use crate::trail::{KnownTrail, OpenOptions, Trail};
+use crate::trail::{KnownTrail, OpenOptions, Trail, origin_with_id, places_of};
 use crate::verify;
 
 /// Begin a trail that continues another one
 ///
-/// Makes a trail in the repository of -C, or the current directory, and records its first entry once the trail before
-/// has ended: `trail end --successor UUID` ends that one, and this command again completes the beginning. Until then,
-/// nothing is recorded here. In a trail that has begun, this notes where the trail before is: the command that a clone
-/// needs.
+/// Makes a trail in the repository of -C, or the current directory, and records its first entry once the predecessor
+/// has ended: `trail end --successor UUID` ends that one. Then run this command again. Until then, nothing is recorded
+/// here. In a trail that has begun, this notes where the predecessor is. A clone needs that.
 ///
-/// Exit codes: 0 it has begun; 1 could not, or the trail before has not ended yet; 2 usage.
+/// Exit codes: 0 it has begun; 1 could not, or the predecessor has not ended yet; 2 usage.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The trail before: its directory, or its origin if its repository is beside this one
+    /// The predecessor: its directory, or its origin if its repository is beside this one
     #[arg(long, value_name = "DIR|ORIGIN")]
     after: String,
     #[command(flatten)]
@@ -38,7 +37,7 @@ struct Begun<'a> {
     /// The uuid of this trail.
     trail: &'a str,
     directory: String,
-    /// The trail before.
+    /// The predecessor.
     after: &'a str,
     /// Where it is.
     place: String,
@@ -58,18 +57,15 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let completed = successor::complete(&before, &prepared, &settings, session);
     if completed.is_err() && prepared.is_new && before.ended()?.is_none() {
         session.output.note(format_args!(
-            "{} {}, which waits for the end of the trail before",
+            "{} {}, which waits for the end of the predecessor",
             paint(UNSURE, "made a trail:"),
             Line(&prepared.uuid)
         ));
     }
     let (described, begun_now) = completed?;
     let place = before.directory().display().to_string();
-    let own = KnownTrail::at(
-        prepared.trail.directory(),
-        &format!("chiffon-audit/{}", prepared.uuid),
-    );
-    successor::remember(&prepared.trail, own);
+    let own = KnownTrail::at(prepared.trail.directory(), &prepared.trail.origin(&[])?);
+    successor::remember(&prepared.trail, vec![own]);
     let output = &mut session.output;
     if output.is_json() {
         output.object(&Begun {
@@ -100,7 +96,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Opens the trail before: in a directory, or the repository beside this one with that origin.
+/// Opens the predecessor: in a directory, or the repository beside this one with that origin.
 fn predecessor(args: &Args, session: &Session) -> Result<Trail> {
     // Relative names start at the current directory, as those of other flags.
     let directory = PathBuf::from(&args.after);
@@ -114,8 +110,13 @@ fn predecessor(args: &Args, session: &Session) -> Result<Trail> {
         );
         return Err(UsageError(message).into());
     };
-    let origin = format!("chiffon-audit/{named}");
-    for place in beside(session) {
+    let origin = origin_with_id(&named);
+    let here = std::path::absolute(&session.directory)?;
+    let mut near = vec![&*here];
+    let own = Trail::open(&here, OpenOptions::default()).ok();
+    let known = own.as_ref().map(|own| own.known_trails().0);
+    near.extend(own.as_ref().map(Trail::directory));
+    for place in places_of(&origin, &known.unwrap_or_default(), &near) {
         if let Ok(trail) = Trail::open(&place, OpenOptions::default())
             && trail.origin(&[]).is_ok_and(|found| found == origin)
         {
@@ -123,25 +124,4 @@ fn predecessor(args: &Args, session: &Session) -> Result<Trail> {
         }
     }
     Err(ContinuationError::NotFound { origin }.into())
-}
-
-/// The places that the repository here knows, and the directories beside it.
-fn beside(session: &Session) -> Vec<PathBuf> {
-    let mut places = Vec::new();
-    let own = Trail::open(&session.directory, OpenOptions::default());
-    if let Ok(own) = own {
-        let (known, _) = own.known_trails();
-        places.extend(known.into_iter().filter_map(|known| known.place));
-        places.extend(own.repositories_beside());
-    }
-    let parent = session.directory.canonicalize().ok();
-    let parent = parent.and_then(|directory| directory.parent().map(PathBuf::from));
-    let entries = parent.and_then(|parent| parent.read_dir().ok());
-    places.extend(
-        entries
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| Some(entry.ok()?.path())),
-    );
-    places
 }

@@ -15,7 +15,7 @@ use crate::recorder::continuation::{self, ContinuationError};
 use crate::trail::{KnownTrail, Trail, TrailError};
 use crate::verify;
 
-/// End a trail: another one continues it
+/// End a trail and name its successor
 ///
 /// Makes the successor in DIR, records the end here, and then the beginning there. Nothing can be recorded here after
 /// that. If it is interrupted, the same command completes it. With a uuid in place of DIR, only the end is recorded:
@@ -84,18 +84,14 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let begun_now = match &successor {
         Some(successor) => {
             let (described, is_new) = successor::complete(&trail, successor, &settings, session)?;
-            let known = KnownTrail::at(
-                successor.trail.directory(),
-                &format!("chiffon-audit/{uuid}"),
-            );
-            successor::remember(&trail, known);
+            let after = KnownTrail::at(successor.trail.directory(), &successor.trail.origin(&[])?);
             let own = KnownTrail {
                 size: Some(described.size),
                 root: Some(described.root),
                 successor: Some(uuid.clone()),
                 ..KnownTrail::at(trail.directory(), &described.origin)
             };
-            successor::remember(&trail, own);
+            successor::remember(&trail, vec![after, own]);
             Some(is_new)
         }
         None => None,

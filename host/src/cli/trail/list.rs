@@ -1,8 +1,6 @@
-//! `trail list`: the trails before and after this one, and where they are.
+//! `trail list`: the predecessors and successors of this trail, and where they are.
 
-use std::collections::HashSet;
 use std::io::Write as _;
-use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -14,13 +12,12 @@ use crate::cli::session::Session;
 use crate::cli::text::Line;
 use crate::config::Settings;
 use crate::outcome::counted;
-use crate::trail::{KnownTrail, Trail};
+use crate::trail::{KnownTrail, Trail, id_of, origin_with_id, places_of};
 
 /// List the trails that continue each other
 ///
-/// Begins with the oldest. What is known is in a file of the git directory, which only remembers: it is compared with
-/// the entries, and made again from them if it is missing or damaged. A trail that is not where it was is looked for
-/// beside this repository.
+/// Begins with the oldest. The git directory caches the list. It is checked against the entries, and rebuilt if missing
+/// or damaged. A trail that was moved is searched for beside this repository.
 #[derive(clap::Args, Debug)]
 pub struct Args {}
 
@@ -56,39 +53,38 @@ const MOST: usize = 1000;
 pub fn run(_: &Args, session: &mut Session) -> Result<Exit> {
     let settings = session.settings(Settings::default())?;
     let trail = session.trail(&settings)?;
+    if trail.tip()?.is_none() {
+        return Ok(Exit::Done);
+    }
     let (known, was_damaged) = trail.known_trails();
     if was_damaged {
         session.output.note(format_args!(
-            "note: the list of known trails was damaged, and is made again from the entries"
+            "note: the list of known trails was damaged, and is rebuilt from the entries"
         ));
     }
     let search = Search {
-        places: places(&trail, &known),
         known,
         here: &trail,
     };
     let mut rows = search.before()?;
     rows.push(Row {
-        known: describe(&trail, true)?,
+        known: describe(&trail)?,
         found: true,
         here: true,
     });
     rows.extend(search.after()?);
-    let listed: Vec<KnownTrail> = rows.iter().map(|row| row.known.clone()).collect();
-    if was_damaged || listed != search.known {
-        listed.into_iter().for_each(|known| remember(&trail, known));
-    }
+    remember(&trail, rows.iter().map(Row::to_remember).collect());
     let output = &mut session.output;
     for row in &rows {
         let KnownTrail {
             name,
-            origin,
             place,
             size,
             root,
             successor,
+            ..
         } = &row.known;
-        let uuid = origin.rsplit('/').next().unwrap_or(origin);
+        let uuid = row.known.id();
         let place = place.as_ref().map(|place| place.display().to_string());
         if output.is_json() {
             output.object(&Listed {
@@ -122,26 +118,28 @@ pub fn run(_: &Args, session: &mut Session) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Where trails are looked for: where they were, and beside the repositories that are known.
-fn places(trail: &Trail, known: &[KnownTrail]) -> Vec<PathBuf> {
-    let mut places: Vec<PathBuf> = known
-        .iter()
-        .filter_map(|known| known.place.clone())
-        .collect();
-    places.extend(trail.repositories_beside());
-    let mut seen = HashSet::new();
-    places.retain(|place| seen.insert(place.clone()));
-    places
+impl Row {
+    /// What the list of known trails has of it: an open trail grows.
+    fn to_remember(&self) -> KnownTrail {
+        let known = self.known.clone();
+        match known.successor {
+            Some(_) => known,
+            None => KnownTrail {
+                size: None,
+                root: None,
+                ..known
+            },
+        }
+    }
 }
 
 struct Search<'a> {
-    places: Vec<PathBuf>,
     known: Vec<KnownTrail>,
     here: &'a Trail,
 }
 
 impl Search<'_> {
-    /// The trails before, the oldest first.
+    /// The predecessors, the oldest first.
     fn before(&self) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         let mut next = self.here.predecessor()?;
@@ -156,7 +154,7 @@ impl Search<'_> {
                         || self.here.origin(&[]).ok(),
                         |row: &Row| Some(row.known.origin.clone()),
                     )
-                    .and_then(|origin| origin.rsplit('/').next().map(str::to_owned)),
+                    .map(|origin| id_of(&origin).to_owned()),
                 ..self.remembered(&described.origin, opened.as_ref())
             };
             rows.push(Row {
@@ -173,15 +171,15 @@ impl Search<'_> {
         Ok(rows)
     }
 
-    /// The trails after, in their order.
+    /// The successors, in their order.
     fn after(&self) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         let mut next = self.here.ended()?.flatten();
         while let Some(uuid) = next.take().filter(|_| rows.len() < MOST) {
-            let origin = format!("chiffon-audit/{uuid}");
+            let origin = origin_with_id(&uuid);
             let opened = self.open(&origin);
             let known = match &opened {
-                Some(opened) => describe(opened, true)?,
+                Some(opened) => describe(opened)?,
                 None => self.remembered(&origin, None),
             };
             next = known.successor.clone();
@@ -195,14 +193,12 @@ impl Search<'_> {
     }
 
     fn open(&self, origin: &str) -> Option<Trail> {
-        let known = self.known.iter().filter(|known| known.origin == origin);
-        let first = known.filter_map(|known| known.place.as_ref());
-        let mut places = first.chain(&self.places);
-        places.find_map(|place| {
+        let places = places_of(origin, &self.known, &[self.here.directory()]);
+        places.iter().find_map(|place| {
             let trail = Trail::open(place, self.here.options_for_known()).ok()?;
             let name = trail.name().ok()??;
             let is_it = match &name.uuid {
-                Some(uuid) => origin.rsplit('/').next() == Some(uuid),
+                Some(uuid) => id_of(origin) == uuid,
                 None => trail.origin(&[]).is_ok_and(|found| found == origin),
             };
             is_it.then_some(trail)
@@ -223,12 +219,9 @@ impl Search<'_> {
 }
 
 /// Describes an open trail from its entries.
-fn describe(trail: &Trail, with_root: bool) -> Result<KnownTrail> {
-    let origin = match trail.tip()? {
-        Some(_) => trail.origin(&[])?,
-        None => "chiffon-audit/none".to_owned(),
-    };
-    let tree = trail.tree().ok().filter(|_| with_root);
+fn describe(trail: &Trail) -> Result<KnownTrail> {
+    let origin = trail.origin(&[])?;
+    let tree = trail.tree().ok();
     let successor = trail.ended()?.flatten();
     Ok(KnownTrail {
         size: tree.as_ref().map(|tree| tree.size()),

@@ -11,11 +11,11 @@ use super::exit::Exit;
 use super::session::Session;
 use crate::cli::Result;
 
-/// End a trail, begin the one that continues it, list them
+/// End a trail, begin its successor, or list the chain
 ///
 /// A trail that lasts for years is easier to copy, verify and archive in segments, such as one for each year. The last
-/// entry of a segment names the trail that continues it, and the first entry of that one names the end of the segment
-/// before. A task is recorded once over all of them, and `verify --chain` audits them together.
+/// entry of a segment names its successor, and the first entry of the successor describes the end of its predecessor.
+/// A task is recorded once across all of them, and `verify --chain` audits them together.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]

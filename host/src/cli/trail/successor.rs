@@ -1,4 +1,4 @@
-//! The successor of a trail: made like the trail before, and completed once that has ended.
+//! The successor of a trail: made like its predecessor, and completed once that has ended.
 
 use std::fs;
 use std::io;
@@ -17,19 +17,19 @@ use crate::outcome::continuation::Predecessor;
 use crate::policies;
 use crate::policy::{Allocation, Engine};
 use crate::recorder::continuation;
-use crate::trail::{InitOptions, Placement, Trail};
+use crate::trail::{InitOptions, KnownTrail, Placement, Trail};
 
-/// How the successor is made, if not like the trail before.
+/// How the successor is made, if not like its predecessor.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Options for the successor")]
 pub struct SuccessorFlags {
-    /// Create a repository without a work tree [default: as the trail before]
+    /// Create a repository without a work tree [default: as its predecessor]
     #[arg(long)]
     bare: bool,
-    /// Keep the new trail on this ref [default: as the trail before]
+    /// Keep the new trail on this ref [default: as its predecessor]
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
-    /// Store its entries in one directory, or spread over many [default: as the trail before]
+    /// Store its entries in one directory, or spread over many [default: as its predecessor]
     #[arg(long, value_name = "LAYOUT", value_enum)]
     layout: Option<LayoutName>,
     /// Commit as `Name <email>` [default: git's user, or the tool's own identity]
@@ -87,7 +87,7 @@ pub fn prepare(
     open.layout = flags.layout.and(open.layout);
     if is_within(directory, before.directory()) {
         let message = format!(
-            "{} lies within the repository of the trail before: name a directory beside it",
+            "{} lies within the repository of the predecessor: name a directory beside it",
             Line(&directory.display().to_string())
         );
         return Err(UsageError(message).into());
@@ -212,9 +212,9 @@ fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// Notes in a trail where its successor is. What is only remembered is no reason to fail.
-pub fn remember(trail: &Trail, known: crate::trail::KnownTrail) {
-    if let Err(error) = trail.note_known_trail(known) {
+/// Notes in a trail where others are. The list is a cache, so a failure is only logged.
+pub fn remember(trail: &Trail, known: Vec<KnownTrail>) {
+    if let Err(error) = trail.note_known_trails(known) {
         tracing::debug!(%error, "the list of known trails could not be written");
     }
 }

@@ -239,7 +239,17 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
         inner.pulse.beat(Stage::Lease);
         let began = Instant::now();
         let asked = match inner.may_use_store().await {
-            Ok(()) => inner.take_turn(term).await,
+            Ok(()) => match inner.may_not_commit().await {
+                Ok(None) => inner.take_turn(term).await,
+                Ok(Some(reason)) => {
+                    inner.stand_back(&reason).await;
+                    Ok(LeaseAnswer::HeldBy {
+                        owner: "another host".into(),
+                        expires_in: term,
+                    })
+                }
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         let pause = match asked {
@@ -312,7 +322,12 @@ impl Inner {
             && !self.committing.fence.is_turn(lease.fence())
         {
             self.invalidate_binding();
-            if let Err(error) = self.may_use_store().await {
+            let prepared = self.begin_replicated_turn(lease).await;
+            let prepared = match prepared {
+                Ok(()) => self.may_use_store().await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = prepared {
                 self.store.release(lease).await?;
                 return Err(error);
             }
@@ -335,12 +350,13 @@ pub(super) async fn look_for_others(inner: Arc<Inner>) {
             () = tokio::time::sleep(pause) => {}
             _ = stop.changed() => return,
         }
-        for sequence in inner.settlements.awaited(MOST) {
-            if let Ok(Some(found)) = inner.store.submission(sequence).await
+        for key in inner.settlements.awaited(MOST) {
+            if let Ok(Some(found)) = inner.store.submission(key.0).await
+                && found.task_id.as_str() == key.1
                 && !matches!(found.state, store::State::Pending { .. })
                 && inner.is_in_trail(&found.state).await
             {
-                inner.settlements.tell([(sequence, found.state)]);
+                inner.settlements.tell([(key, found.state)]);
             }
         }
     }

@@ -233,15 +233,36 @@ impl Orchestrator {
     ///
     /// The store cannot report its state.
     pub async fn settled(&self, sequence: Sequence) -> Result<State, StoreError> {
+        let found = self.inner().store.submission(sequence).await?;
+        let found = found
+            .ok_or_else(|| StoreError::Invalid(format!("there is no submission {sequence}")))?;
+        match found.state.is_open() {
+            true => self.settled_for(sequence, found.task_id.as_str()).await,
+            false => Ok(found.state),
+        }
+    }
+
+    /// The same for a submission of this task. A database that was set back may have given the number to another task since: then there is no such
+    /// submission.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot report its state.
+    pub async fn settled_for(
+        &self,
+        sequence: Sequence,
+        task_id: &str,
+    ) -> Result<State, StoreError> {
         let inner = self.inner();
         loop {
-            match inner.settlements.wait(sequence) {
+            match inner.settlements.wait(sequence, task_id) {
                 WaitState::Known(state) => return Ok(state),
                 WaitState::Until(receiver) => match receiver.await {
                     Ok(State::Pending { .. }) => {}
                     Ok(state) => return Ok(state),
                     Err(_) => {
                         let found = inner.store.submission(sequence).await?;
+                        let found = found.filter(|found| found.task_id.as_str() == task_id);
                         return found.map(|found| found.state).ok_or_else(|| {
                             StoreError::Invalid(format!("there is no submission {sequence}"))
                         });

@@ -26,6 +26,7 @@ mod plan;
 mod pulse;
 mod recorded;
 mod refused;
+mod replicate;
 mod retire;
 mod sealed;
 mod settled;
@@ -56,10 +57,12 @@ pub use overdue::{Deadlines, OverdueTask, TIMED_OUT, overdue};
 pub use plan::parse as parse_plan;
 pub use pulse::{Stall, StallWatch};
 pub use recorded::RecordedError;
+pub use replicate::ReplicaStatus;
 pub use status::{Place, PolicyStatus, Status};
 pub use swap::{LoadPolicy, RequestedPolicy, SwapError};
 pub use work_result::{ForeignNames, WorkResult};
 
+use crate::replication::{Replication, StoreLog};
 use outcome::Cause;
 use outcome::clock::Timestamp;
 use recorder;
@@ -96,6 +99,8 @@ pub struct Options {
     pub host: String,
     /// How long the lease lasts: the longest time without a committer after one has died.
     pub lease_term: Duration,
+    /// How this host takes part in a replicated trail; `None` if the trail is this host's alone.
+    pub replication: Option<Replication>,
 }
 
 /// The default for the longest time without a committer after one has died.
@@ -168,6 +173,12 @@ struct Inner {
     failures: supervise::Failures,
     /// Why this host can no longer work.
     given_up: watch::Sender<Option<String>>,
+    /// How this host takes part in a replicated trail.
+    replication: Option<Replication>,
+    /// In what this host differs from the others of a replicated trail.
+    difference: Mutex<Option<String>>,
+    /// Why this host cannot follow the log.
+    log_problem: Mutex<Option<String>>,
     /// Whether shutdown was orderly and complete.
     ended: AtomicBool,
 }
@@ -206,6 +217,10 @@ impl Orchestrator {
             fence: Arc::default(),
             nicer: NICER,
         };
+        let open_trail = match &options.replication {
+            Some(_) => with_log(open_trail, &store),
+            None => open_trail,
+        };
         let trail = open_trail()?;
         trail.set_committer_options(committing.clone());
         let inner = Arc::new(Inner {
@@ -242,6 +257,9 @@ impl Orchestrator {
             pulse: pulse::Pulse::default(),
             failures: supervise::Failures::default(),
             given_up: watch::Sender::new(None),
+            replication: options.replication,
+            difference: Mutex::default(),
+            log_problem: Mutex::default(),
             ended: AtomicBool::new(false),
         });
         let failed = |error: std::io::Error| StartError::Process(error.to_string());
@@ -256,6 +274,7 @@ impl Orchestrator {
             feeder::look_for_others(inner).boxed()
         });
         start("follow", |inner| follow::run(inner).boxed());
+        start("replicate", |inner| replicate::run(inner).boxed());
         retire::start(&inner);
         overdue::start(&inner);
         let theirs = Arc::clone(&inner);
@@ -367,6 +386,16 @@ impl Orchestrator {
             tracing::debug!(%error, "the lease was not returned; it will expire");
         }
     }
+}
+
+/// Opens the trail with the store's log attached, every time.
+fn with_log(open_trail: OpenTrail, store: &Arc<dyn Store>) -> OpenTrail {
+    let (store, runtime) = (store.clone(), tokio::runtime::Handle::current());
+    Box::new(move || {
+        let trail = open_trail()?;
+        trail.attach_log(Arc::new(StoreLog::of(store.clone(), runtime.clone())))?;
+        Ok(trail)
+    })
 }
 
 impl Drop for Handle {

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::line::AttemptedSubmission;
 use super::pulse::Stage;
+use super::settled::Key;
 use super::supervise::supervised;
 use super::{Inner, backoff};
 use outcome::{Cause, Rejection, Reporter};
@@ -137,7 +138,8 @@ async fn settle(inner: &Inner, attempted: Vec<AttemptedSubmission>) {
                 .not_committed(state_after(&result).name(), cause);
         }
         log(&attempted, answer, &result);
-        states.push((attempted.sequence, state_after(&result)));
+        let key = (attempted.sequence, attempted.task_id.clone());
+        states.push((key, state_after(&result)));
         settlements.push(Settlement {
             sequence: attempted.sequence,
             result,
@@ -151,9 +153,16 @@ async fn write_results(
     inner: &Inner,
     lease: &store::Lease,
     settlements: Vec<Settlement>,
-    states: Vec<(Sequence, State)>,
+    states: Vec<(Key, State)>,
 ) {
     let mut failures = 0;
+    let acknowledges = settlements
+        .iter()
+        .any(|settlement| matches!(settlement.result, SettlementResult::Committed(_)));
+    // What stays open is found again in the trail.
+    if acknowledges && !inner.wait_for_copies().await {
+        return;
+    }
     loop {
         inner.pulse.beat(Stage::Line);
         let result = match inner.may_settle(&settlements).await {

@@ -115,6 +115,7 @@ impl Orchestrator {
         inner.current_policy.switch(policy_with_settings, false);
         inner.health.quarantine(None);
         tracing::info!(policy = digest, "the policy was changed");
+        inner.share_policy().await;
         inner.retry_blocked().await;
         inner.current_policy.now()
     }

@@ -1,7 +1,6 @@
 //! The store in PostgreSQL: a pool of connections, and one task that accepts submissions.
 //!
-//! Owns how the contract's methods become PostgreSQL's transactions. No TLS: use a Unix socket, the loopback interface
-//! or a tunnel.
+//! Owns how the contract's methods become PostgreSQL's transactions.
 
 mod accept;
 mod announced;
@@ -11,6 +10,7 @@ mod failure;
 mod late;
 mod lease;
 mod listing;
+mod log;
 mod open;
 mod outbox;
 mod project;
@@ -32,10 +32,10 @@ use super::bond::RequiredBond;
 use super::url::PostgresUrl;
 use super::{
     Accepted, Backlog, Bond, CommittedSubmission, Entry, Filter, FingerprintKeys, LatePlan, Lease,
-    LeaseAnswer, Options, Page, PageRequest, Plan, Queued, RefusedDocument, Sequence, Settlement,
-    StateCount, Store, StoreConnections, StoreError, StoreFuture, StoreInfo, Submission,
-    SubmissionPage, SubmissionQuery, SubmissionState, Task, TurnedDownCounts, UnfinishedTasks,
-    columns,
+    LeaseAnswer, Options, Page, PageRequest, Plan, Queued, RefusedDocument, ReplicatedLog,
+    Sequence, Settlement, StateCount, Store, StoreConnections, StoreError, StoreFuture, StoreInfo,
+    Submission, SubmissionPage, SubmissionQuery, SubmissionState, Task, TurnedDownCounts,
+    UnfinishedTasks, columns,
 };
 use accept::AcceptQueue;
 use connections::{Connection, Connections};
@@ -152,6 +152,10 @@ impl Store for PostgresStore {
             most: status.max_size,
             waiting: status.waiting,
         })
+    }
+
+    fn log(&self) -> Option<&dyn ReplicatedLog> {
+        Some(self)
     }
 
     fn ping(&self) -> StoreFuture<'_, ()> {

@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     FIRST_FINISHES,
     CAUSE_AND_REASON,
     LATE_AND_REFUSED,
+    LOG,
 ];
 
 /// The version that this program works with.
@@ -266,6 +267,45 @@ DROP TRIGGER begin_open ON submissions;
 CREATE TRIGGER begin_open BEFORE INSERT ON submissions FOR EACH ROW
     WHEN (NEW.closed_at IS NOT NULL AND NEW.refused_on_arrival IS NULL)
     EXECUTE FUNCTION refuse('a submission begins open');
+"#;
+
+/// Version 7. The log of a replicated trail: one head for all refs, so that records have one order without gaps.
+const LOG: &str = r#"
+CREATE TABLE trail_head (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    seq bigint NOT NULL DEFAULT 0,
+    fence bigint NOT NULL DEFAULT 0,
+    tips jsonb NOT NULL DEFAULT '{}',
+    settings jsonb NOT NULL DEFAULT '{}'
+) WITH (fillfactor = 50);
+CREATE TABLE trail_log (
+    seq bigint PRIMARY KEY,
+    ref text COLLATE "C" NOT NULL,
+    parent text COLLATE "C",
+    tip text COLLATE "C" NOT NULL UNIQUE,
+    fence bigint NOT NULL,
+    commits bigint NOT NULL,
+    sha256 bytea NOT NULL,
+    pack bytea NOT NULL,
+    appended_at bigint NOT NULL
+);
+-- Packs are compressed already.
+ALTER TABLE trail_log ALTER COLUMN pack SET STORAGE EXTERNAL;
+CREATE TRIGGER stay BEFORE UPDATE ON trail_log FOR EACH ROW
+    EXECUTE FUNCTION refuse('a record of the log cannot be changed');
+CREATE TRIGGER are_kept BEFORE DELETE ON trail_log FOR EACH ROW
+    EXECUTE FUNCTION refuse_unless_repairing('a record of the log cannot be deleted');
+CREATE TRIGGER are_not_truncated BEFORE TRUNCATE ON trail_log
+    EXECUTE FUNCTION refuse('a record of the log cannot be deleted');
+CREATE TABLE replicas (
+    id text COLLATE "C" PRIMARY KEY,
+    host text NOT NULL,
+    repository text NOT NULL,
+    applied bigint NOT NULL,
+    clock bigint NOT NULL,
+    problem text,
+    seen_at bigint NOT NULL
+);
 "#;
 
 /// What version 3 changes in an existing projection. Totals are counted again: version 1 counted an entry twice if it

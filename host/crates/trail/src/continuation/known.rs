@@ -1,15 +1,18 @@
-//! The trails that this one knows: where those before and after it are. Owns `trails.toml` and `continues.toml` in the
-//! state directory.
+//! The trails that this one knows: where its predecessors and successors are. Owns `trails.toml` and `continues.toml` in
+//! the state directory.
 //!
-//! `trails.toml` only remembers. Without it, or if it is damaged, the places are looked for beside the repository, and
-//! what a place holds is always checked against the entries.
+//! `trails.toml` is a cache. Without it, or if it is damaged, the places are searched beside the repository, and what a
+//! place holds is always checked against the entries.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::caches::leaves::ORIGIN;
 use crate::disk;
 use crate::error::{IoContext, TrailError};
+use crate::place::layout;
 use crate::place::state::StateDir;
 use crate::write::lock::WriterLock;
 use crate::{OpenOptions, Trail};
@@ -30,7 +33,7 @@ pub struct KnownTrail {
     /// The root over them in base64, if it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root: Option<String>,
-    /// The uuid of the trail that continues it.
+    /// The uuid of its successor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor: Option<String>,
 }
@@ -46,6 +49,21 @@ impl KnownTrail {
             ..KnownTrail::default()
         }
     }
+
+    /// The last part of its origin: its uuid, or `commit-` and the id of its first entry's commit.
+    pub fn id(&self) -> &str {
+        id_of(&self.origin)
+    }
+}
+
+/// The last part of an origin: the uuid of the trail, or `commit-` and the id of its first entry's commit.
+pub fn id_of(origin: &str) -> &str {
+    origin.rsplit('/').next().unwrap_or(origin)
+}
+
+/// The origin whose last part is this id.
+pub fn origin_with_id(id: &str) -> String {
+    format!("{ORIGIN}{id}")
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -60,29 +78,39 @@ struct AwaitedFile {
     origin: String,
 }
 
-/// The most directories beside a repository that are looked at.
+/// The most repositories beside another one that are looked at: a look-up opens each of them.
 const MAX_BESIDE: usize = 1000;
 
 /// The directory of a repository: its work tree, or the git directory if that is not within it.
-fn directory(common_dir: &Path) -> &Path {
+pub(crate) fn directory(common_dir: &Path) -> &Path {
     match common_dir.file_name() {
         Some(name) if name == ".git" => common_dir.parent().unwrap_or(common_dir),
         _ => common_dir,
     }
 }
 
-/// The directories beside a repository that hold repositories themselves, in the order of their names.
-pub(crate) fn beside(common_dir: &Path) -> Vec<PathBuf> {
-    let own = directory(common_dir);
+/// The places where the trail with this origin may be: first those that are `known`, then the repositories beside each
+/// of the directories in `near`.
+pub fn places_of(origin: &str, known: &[KnownTrail], near: &[&Path]) -> Vec<PathBuf> {
+    let known = known.iter().filter(|trail| trail.origin == origin);
+    let mut places: Vec<PathBuf> = known.filter_map(|trail| trail.place.clone()).collect();
+    places.extend(near.iter().flat_map(|directory| beside(directory)));
+    let mut seen = HashSet::new();
+    places.retain(|place| seen.insert(place.clone()));
+    places
+}
+
+/// The repositories beside a directory, in the order of their names.
+fn beside(own: &Path) -> Vec<PathBuf> {
     let Some(entries) = own.parent().and_then(|parent| parent.read_dir().ok()) else {
         return Vec::new();
     };
-    let directories = entries.take(MAX_BESIDE).filter_map(|entry| {
+    let repositories = entries.filter_map(|entry| {
         let path = entry.ok()?.path();
         let is_repository = path.join(".git").exists() || path.join("objects").is_dir();
         (is_repository && path != own).then_some(path)
     });
-    let mut found: Vec<PathBuf> = directories.collect();
+    let mut found: Vec<PathBuf> = repositories.take(MAX_BESIDE).collect();
     found.sort();
     found
 }
@@ -128,48 +156,45 @@ impl Trail {
         directory(&self.shared().repository.common_dir)
     }
 
-    /// The repositories beside this one.
-    pub fn repositories_beside(&self) -> Vec<PathBuf> {
-        beside(&self.shared().repository.common_dir)
-    }
-
-    /// Replaces the list of known trails.
+    /// Adds trails to the known ones, or replaces what is known of them. Replaces a damaged list.
     ///
     /// # Errors
     ///
     /// Those of any writing.
-    pub fn set_known_trails(&self, trails: Vec<KnownTrail>) -> Result<(), TrailError> {
+    pub fn note_known_trails(&self, noted: Vec<KnownTrail>) -> Result<(), TrailError> {
+        let (known, was_damaged) = self.known_trails();
+        if !was_damaged && noted.iter().all(|trail| known.contains(trail)) {
+            return Ok(());
+        }
         self.write_state(|trail| {
             let (disk, state) = (trail.shared().disk.as_ref(), &trail.shared().state);
+            // Read again under the lock: another process may have added one.
+            let mut trails = state.read_known().unwrap_or_default();
+            trails.retain(|known| noted.iter().all(|trail| trail.origin != known.origin));
+            trails.extend(noted);
             state.replace_toml(disk, &state.known_path(), &KnownFile { trails })
         })
     }
 
-    /// Adds a trail to the known ones, or replaces what is known of it.
-    ///
-    /// # Errors
-    ///
-    /// Those of any writing.
-    pub fn note_known_trail(&self, trail: KnownTrail) -> Result<(), TrailError> {
-        let (mut known, _) = self.known_trails();
-        if known.contains(&trail) {
-            return Ok(());
-        }
-        known.retain(|other| other.origin != trail.origin);
-        known.push(trail);
-        self.set_known_trails(known)
-    }
-
     /// Notes durably that this trail is to continue another one. Until its first entry says so, nothing else is recorded.
+    /// Returns `false`, and notes nothing, if the trail has entries.
+    ///
+    /// The entries are looked for under the lock, at the ref's current commit. Otherwise another process could record
+    /// one before the note, and the beginning could never be recorded.
     ///
     /// # Errors
     ///
     /// Those of any writing; [`TrailError::Invalid`] if it is to continue a third one.
-    pub fn await_beginning(&self, origin: &str) -> Result<(), TrailError> {
+    pub fn await_beginning(&self, origin: &str) -> Result<bool, TrailError> {
         self.write_state(|trail| {
             let (disk, state) = (trail.shared().disk.as_ref(), &trail.shared().state);
+            let root = trail.root_to_read()?;
+            let tasks = root.descend(&layout::ROOT, &trail.shared().repository, None)?;
+            if tasks.is_some() {
+                return Ok(false);
+            }
             match state.read_awaited()? {
-                Some(noted) if noted == origin => return Ok(()),
+                Some(noted) if noted == origin => return Ok(true),
                 Some(noted) => {
                     return Err(TrailError::Invalid(format!(
                         "the trail is to continue {noted} already, not {origin}"
@@ -179,7 +204,8 @@ impl Trail {
             }
             let origin = origin.to_owned();
             state.replace_toml(disk, &state.awaited_path(), &AwaitedFile { origin })?;
-            state.sync_common_dir(disk)
+            state.sync_common_dir(disk)?;
+            Ok(true)
         })
     }
 
@@ -198,10 +224,10 @@ impl Trail {
         })
     }
 
-    fn write_state(
+    fn write_state<T>(
         &self,
-        write: impl FnOnce(&Trail) -> Result<(), TrailError>,
-    ) -> Result<(), TrailError> {
+        write: impl FnOnce(&Trail) -> Result<T, TrailError>,
+    ) -> Result<T, TrailError> {
         let shared = self.shared();
         shared.repository.check_writable()?;
         shared.state.create_root(shared.disk.as_ref())?;

@@ -12,6 +12,7 @@ use gix::objs::Kind;
 
 use crate::error::TrailError;
 use crate::objects::tree::Node;
+use crate::place::layout;
 use crate::place::repository::Repository;
 use crate::read::view::{self, Presence};
 use crate::write::sequence::Chain;
@@ -43,7 +44,7 @@ pub(crate) fn own_entry(
     })
 }
 
-/// Reads the trail before from the tree of a trail that continues it; `None` if the trail continues none.
+/// Reads the predecessor from the tree of a trail that continues it; `None` if the trail continues none.
 ///
 /// # Errors
 ///
@@ -80,7 +81,7 @@ impl TrailInner {
     pub(crate) fn ended(&self, successor: Option<&str>) -> TrailError {
         let known = self.state.read_known().unwrap_or_default();
         let mut known = known.into_iter();
-        let known = known.find(|known| known.origin.rsplit('/').next() == successor);
+        let known = known.find(|known| Some(known.id()) == successor);
         TrailError::Ended {
             successor: successor.map(Into::into),
             place: known.and_then(|known| known.place).map(Into::into),
@@ -89,11 +90,18 @@ impl TrailInner {
 
     /// The borders of the trail whose tree this is.
     pub(crate) fn borders(&self, root: &Arc<Node>) -> Result<Borders, TrailError> {
-        let begun = own_entry(root, BEGIN, &self.repository)?;
-        let awaited = match begun {
-            Some(_) => None,
-            None => self.state.read_awaited()?,
+        let is_empty = root
+            .descend(&layout::ROOT, &self.repository, None)?
+            .is_none();
+        // Only the first entry can be the beginning.
+        let awaited = match is_empty {
+            true => self.state.read_awaited()?,
+            false => None,
         };
+        let begun = own_entry(root, BEGIN, &self.repository)?;
+        if begun.is_some() {
+            self.predecessors.forget_none();
+        }
         Ok(Borders {
             ended: end_in(root, &self.repository)?,
             begun,
@@ -107,22 +115,22 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// [`TrailError::Ended`], [`TrailError::NotBegun`]; [`TrailError::Changed`] if the trails before were not asked for
+    /// [`TrailError::Ended`], [`TrailError::NotBegun`]; [`TrailError::Changed`] if the predecessors were not asked for
     /// the task; [`TrailError::Invalid`] for a beginning after other entries.
     pub(crate) fn check_borders(
         &self,
         shared: &TrailInner,
         task_id: &TaskId,
         predecessors_asked: bool,
-        is_first: bool,
     ) -> Result<(), TrailError> {
         if let Some(successor) = &self.borders.ended {
             return Err(shared.ended(successor.as_deref()));
         }
         if task_id.as_str() == BEGIN {
-            return match is_first {
-                true => Ok(()),
-                false => Err(TrailError::Invalid(
+            let tasks = self.root.descend(&layout::ROOT, &shared.repository, None)?;
+            return match tasks {
+                None => Ok(()),
+                Some(_) => Err(TrailError::Invalid(
                     "the trail has entries already, so it cannot begin as the continuation of another one".into(),
                 )),
             };
@@ -134,7 +142,10 @@ impl Chain {
         }
         let is_asked = predecessors_asked || is_reserved(task_id.as_str());
         match self.borders.begun.is_some() && !is_asked {
-            true => Err(TrailError::Changed),
+            true => {
+                shared.predecessors.forget_none();
+                Err(TrailError::Changed)
+            }
             false => Ok(()),
         }
     }

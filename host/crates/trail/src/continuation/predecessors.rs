@@ -1,28 +1,30 @@
-//! Asks the trails before whether a task is recorded: a task is recorded once over all of them.
+//! Looks a task up in the predecessors of a trail: a task is recorded once across all of them.
 //!
 //! Each is read at the commit that the first entry of its successor names, so that what its ref does later has no
-//! influence. A trail before is opened on first use, once for each open trail, and never written.
+//! influence. A predecessor is opened on first use, once for each open trail, and never written.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use gix::ObjectId;
 use gix::objs::Kind;
 
+use super::known::{KnownTrail, directory, id_of, places_of};
 use crate::error::TrailError;
 use crate::objects::tree::Node;
 use crate::place::git_config::GitEnvironment;
 use crate::place::state::StateDir;
+use crate::read::history::RecordedEntry;
 use crate::read::view::{self, Presence, View};
 use crate::{OpenOptions, Trail, TrailInner};
 use outcome::TaskId;
 use outcome::continuation::{self, Predecessor};
 
-/// Beyond this many bytes, the trees of a trail before are dropped, and read again when needed.
+/// Beyond this many bytes, the trees of a predecessor are dropped, and read again when needed.
 const MAX_LOADED: usize = 64 << 20;
 
-/// What the trails before have for a task.
+/// What the predecessors have for a task.
 pub enum Earlier {
     /// This trail continues no other.
     NoPredecessor,
@@ -32,17 +34,34 @@ pub enum Earlier {
     Entry(EarlierEntry),
 }
 
-/// The entry of a task in a trail before.
+/// The entry of a task in a predecessor.
 pub struct EarlierEntry {
     /// The entry's bytes.
     pub entry: Arc<[u8]>,
-    /// The trail that has it.
+    /// The entry's path.
+    pub path: String,
+    /// The commit that added it, in hexadecimal; `None` if no commit of the trail did, or a shallow clone lacks it.
+    pub commit: Option<String>,
+    /// The trail that has it. Its ref may have moved since its end.
     pub trail: Trail,
     /// The origin of that trail.
     pub origin: String,
+    blob: ObjectId,
 }
 
-/// A trail before, at its end.
+impl EarlierEntry {
+    /// The entry as its commit recorded it.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn recorded(&self, task_id: &TaskId) -> Result<RecordedEntry, TrailError> {
+        let (path, commit) = (self.path.clone(), self.commit.clone());
+        self.trail.recorded_by(task_id, (path, self.blob), commit)
+    }
+}
+
+/// A predecessor, at its end.
 pub(crate) struct EndedTrail {
     trail: Trail,
     origin: String,
@@ -126,8 +145,11 @@ impl EndedTrail {
         let repository = &self.trail.shared().repository;
         match view::presence(&self.root()?, task_id, repository, None)?.0 {
             Presence::Absent => Ok(None),
-            Presence::Present { blob, .. } => Ok(Some(EarlierEntry {
+            Presence::Present { blob, layout } => Ok(Some(EarlierEntry {
                 entry: repository.object(Kind::Blob, &blob)?.into(),
+                path: layout.path(task_id),
+                commit: self.trail.commit_until(task_id, self.tip)?,
+                blob,
                 trail: self.trail.clone(),
                 origin: self.origin.clone(),
             })),
@@ -135,7 +157,7 @@ impl EndedTrail {
         }
     }
 
-    /// The trail before this one, opened on first use.
+    /// The predecessor, opened on first use.
     fn before(
         &self,
         near: &TrailInner,
@@ -160,49 +182,57 @@ impl EndedTrail {
 
 /// The uuid in an origin; `None` if the trail has none.
 fn uuid_of(origin: &str) -> Option<&str> {
-    let name = origin.rsplit('/').next()?;
-    (!name.starts_with("commit-")).then_some(name)
+    let id = id_of(origin);
+    (!id.starts_with("commit-")).then_some(id)
 }
 
-/// The places where a trail may be: those that are known, and then the repositories beside these.
+/// The places where a trail may be: those that these trails know, and the repositories beside them.
 fn places(origin: &str, near: &[&TrailInner]) -> Vec<PathBuf> {
     let known = near.iter().flat_map(|shared| {
-        let state = StateDir::new(home(shared));
-        let known = state.read_known().unwrap_or_default();
-        known.into_iter().filter(|trail| trail.origin == origin)
+        let state = StateDir::new(search_root(shared));
+        state.read_known().unwrap_or_default()
     });
-    let mut places: Vec<PathBuf> = known.filter_map(|trail| trail.place).collect();
-    for shared in near {
-        places.extend(super::known::beside(home(shared)));
-    }
-    let mut seen = HashSet::new();
-    places.retain(|place| seen.insert(place.clone()));
-    places
+    let known: Vec<KnownTrail> = known.collect();
+    let near: Vec<&Path> = near
+        .iter()
+        .map(|shared| directory(search_root(shared)))
+        .collect();
+    places_of(origin, &known, &near)
 }
 
-/// The git directory whose neighbours are looked at: a temporary repository has none.
-fn home(shared: &TrailInner) -> &Path {
+/// The git directory beside which repositories are searched: a temporary repository has no neighbours.
+fn search_root(shared: &TrailInner) -> &Path {
     let lender = shared.lender.as_deref();
     lender.unwrap_or(&shared.repository.common_dir)
 }
 
-/// The trails before an open trail.
+/// The predecessors of an open trail.
 #[derive(Default)]
-pub(crate) struct Predecessors(Mutex<Option<Arc<EndedTrail>>>);
+pub(crate) struct Predecessors {
+    opened: Mutex<Option<Arc<EndedTrail>>>,
+    /// Whether the last look-up found no beginning. Most trails have none, and no recorder has to wait for another then.
+    /// This is only a hint: a beginning may be recorded meanwhile, and the writer refuses what was decided without it.
+    none: AtomicBool,
+}
 
 impl Predecessors {
     fn opened(&self) -> MutexGuard<'_, Option<Arc<EndedTrail>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the next look-up read the tree.
+    pub(crate) fn forget_none(&self) {
+        self.none.store(false, Ordering::Relaxed);
     }
 }
 
 impl Trail {
-    /// Asks the trails before, one after the other, for a task's entry. An id of the host is in each of them and means
+    /// Looks up a task's entry in the predecessors, one after the other. An id of the host is in each of them and means
     /// nothing there.
     ///
     /// # Errors
     ///
-    /// [`TrailError::Predecessor`] if one of them cannot be asked; [`TrailError::CaseCollision`].
+    /// [`TrailError::Predecessor`] if one of them cannot be read; [`TrailError::CaseCollision`].
     pub fn find_earlier(&self, task_id: &TaskId) -> Result<Earlier, TrailError> {
         let shared = self.shared();
         if continuation::is_reserved(task_id.as_str()) {
@@ -225,21 +255,26 @@ impl Trail {
         Ok(Earlier::NoEntry)
     }
 
-    /// Checks that the trails before can be asked.
+    /// Checks that each of the predecessors is readable.
     ///
     /// # Errors
     ///
     /// [`TrailError::Predecessor`].
     pub fn check_predecessors(&self) -> Result<(), TrailError> {
-        let any = TaskId::parse("a").expect("it is a task id");
-        match self.find_earlier(&any) {
-            Ok(_) | Err(TrailError::CaseCollision(_)) => Ok(()),
-            Err(error) => Err(error),
+        let shared = self.shared();
+        let mut next = self.opened_predecessor()?;
+        while let Some(before) = next {
+            let asked = before.before(shared, &shared.environment);
+            next = asked.map_err(|error| before.unavailable(error))?;
         }
+        Ok(())
     }
 
     fn opened_predecessor(&self) -> Result<Option<Arc<EndedTrail>>, TrailError> {
         let shared = self.shared();
+        if shared.predecessors.none.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         let mut opened = shared.predecessors.opened();
         if let Some(opened) = &*opened {
             return Ok(Some(opened.clone()));
@@ -248,11 +283,17 @@ impl Trail {
             let view = shared.view();
             view.root.clone()
         };
+        // Only a writer clears the hint, and it has loaded a tree.
+        let is_writing = root.is_some();
         let root = match root {
             Some(root) => root,
             None => self.root_to_read()?,
         };
         let Some(described) = super::predecessor_in(&root, &shared.repository)? else {
+            shared
+                .predecessors
+                .none
+                .store(is_writing, Ordering::Relaxed);
             return Ok(None);
         };
         // That the end names this trail was checked before the first entry was recorded, which names the end by its
@@ -264,7 +305,7 @@ impl Trail {
 }
 
 impl EndedTrail {
-    /// The error for a trail before that cannot be read.
+    /// The error for a predecessor that cannot be read.
     fn unavailable(&self, error: TrailError) -> TrailError {
         match error {
             TrailError::CaseCollision(_) | TrailError::Predecessor { .. } => error,

@@ -15,11 +15,21 @@ use outcome::{Reporter, TaskId};
 impl Trail {
     /// The recorded entry of a task, with the commit that added it.
     pub fn find(&self, task_id: &TaskId) -> Result<Option<RecordedEntry>, TrailError> {
-        let repository = &self.shared().repository;
         let Some((tip, path, blob)) = self.entry_at_tip(task_id)? else {
             return Ok(None);
         };
         let commit = self.commit_of(task_id, tip)?;
+        self.recorded_by(task_id, (path, blob), commit).map(Some)
+    }
+
+    /// The entry of a task as the commit that added it has it. `blob` is what the tree has at its path.
+    pub(crate) fn recorded_by(
+        &self,
+        task_id: &TaskId,
+        (path, blob): (String, ObjectId),
+        commit: Option<String>,
+    ) -> Result<RecordedEntry, TrailError> {
+        let repository = &self.shared().repository;
         let (added, reporter) = match commit.as_deref().map(parse_id).transpose()? {
             Some(id) => {
                 let info = repository.commit(&id)?;
@@ -31,13 +41,13 @@ impl Trail {
             }
             None => (None, None),
         };
-        Ok(Some(RecordedEntry {
+        Ok(RecordedEntry {
             path,
             entry: repository.object(Kind::Blob, &added.unwrap_or(blob))?,
             commit,
             altered: added.is_some_and(|added| added != blob),
             reporter,
-        }))
+        })
     }
 
     /// The path of a task's entry, and the commit that added it.
@@ -180,13 +190,7 @@ impl Trail {
         } = &**self.shared();
         if !self.shared().reads_own_ref() {
             // The caches are of the trail's own ref.
-            let mut history = History::from(repository, Some(tip));
-            while let Some((id, _, task)) = history.next_commit()? {
-                if task == *task_id {
-                    return Ok(Some(id.to_string()));
-                }
-            }
-            return Ok(None);
+            return self.search(task_id, tip, None, false);
         }
         let noted = catalogue.tip();
         // The ref moves before the catalogue is updated. Read after the catalogue, it contains all of the catalogue's
@@ -195,6 +199,38 @@ impl Trail {
             Some(noted) if noted != tip => repository.read_ref(&identity.reference)?.unwrap_or(tip),
             _ => tip,
         };
+        self.search(task_id, tip, noted, true)
+    }
+
+    /// Finds the commit that added a task's entry in the history of `tip`, wherever the ref is.
+    pub(crate) fn commit_until(
+        &self,
+        task_id: &TaskId,
+        tip: ObjectId,
+    ) -> Result<Option<String>, TrailError> {
+        let shared = self.shared();
+        match shared.reads_own_ref() {
+            true => {
+                let is_current = shared.read_tip()? == Some(tip);
+                self.search(task_id, tip, shared.catalogue.tip(), is_current)
+            }
+            false => self.search(task_id, tip, None, false),
+        }
+    }
+
+    /// Searches the history of `tip`, down to the commit that the catalogue has `noted`.
+    fn search(
+        &self,
+        task_id: &TaskId,
+        tip: ObjectId,
+        noted: Option<ObjectId>,
+        may_rebuild: bool,
+    ) -> Result<Option<String>, TrailError> {
+        let TrailInner {
+            repository,
+            catalogue,
+            ..
+        } = &**self.shared();
         // If the catalogue is missing, or of another history, a longer search rebuilds it.
         const MAX_WALK: usize = 1000;
         let mut history = History::from(repository, Some(tip));
@@ -209,12 +245,15 @@ impl Trail {
             {
                 return Ok(Some(found));
             }
-            if task == *task_id && seen.len() < MAX_WALK {
+            if task == *task_id && (seen.len() < MAX_WALK || !may_rebuild) {
                 return Ok(Some(id.to_string()));
             }
-            seen.push((task, id));
+            if may_rebuild {
+                seen.push((task, id));
+            }
         }
-        if seen.len() >= MAX_WALK
+        if may_rebuild
+            && seen.len() >= MAX_WALK
             && let Some((_, newest)) = seen.first()
             && let Err(error) = catalogue.rebuild(&seen, *newest)
         {

@@ -46,6 +46,55 @@ pub(crate) fn keeps_entries(
     Ok(true)
 }
 
+/// The one file that the tree `after` has and `before` lacks, by path and blob; `None` if they differ in anything else.
+pub(crate) fn added_only(
+    repository: &Repository,
+    before: Option<ObjectId>,
+    after: ObjectId,
+) -> Result<Option<(String, ObjectId)>, TrailError> {
+    let mut path = String::new();
+    let (mut before, mut after) = (before, after);
+    loop {
+        let raw = repository.object(Kind::Tree, &after)?;
+        let former = match before {
+            Some(before) => repository.object(Kind::Tree, &before)?,
+            None => Vec::new(),
+        };
+        let mut old = TreeRefIter::from_bytes(&former, repository.hash)
+            .filter_map(Result::ok)
+            .peekable();
+        let mut different = None;
+        for entry in TreeRefIter::from_bytes(&raw, repository.hash).filter_map(Result::ok) {
+            let same_name = old.peek().is_some_and(|old| old.filename == entry.filename);
+            let was = same_name.then(|| old.next()).flatten();
+            match was {
+                Some(was) if was.mode == entry.mode && was.oid == entry.oid => {}
+                was => {
+                    if different.replace((entry, was)).is_some() {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+        // Something was removed, or the order is not git's.
+        let Some((entry, was)) = different.filter(|_| old.peek().is_none()) else {
+            return Ok(None);
+        };
+        path.push_str(&entry.filename.to_string());
+        if entry.mode.is_tree() {
+            if was.is_some_and(|was| !was.mode.is_tree()) {
+                return Ok(None);
+            }
+            path.push('/');
+            before = was.map(|was| was.oid.to_owned());
+            after = entry.oid.to_owned();
+            continue;
+        }
+        let is_added = was.is_none() && entry.mode.is_blob();
+        return Ok(is_added.then(|| (path, entry.oid.to_owned())));
+    }
+}
+
 /// Whether a tree has no other files than those with the given paths.
 pub(crate) fn has_only(
     repository: &Repository,

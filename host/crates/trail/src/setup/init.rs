@@ -18,7 +18,7 @@ use crate::read::lines;
 use crate::read::tree_files;
 use crate::setup::locate;
 use crate::work_tree::attributes;
-use crate::write::flush::{FlushError, FlushGroup, Flusher};
+use crate::write::flush::{BeforeRef, FlushError, FlushGroup, Flusher};
 use crate::write::lock::WriterLock;
 use crate::{Layout, OpenOptions, Placement, Trail, message};
 use outcome::clock::Timestamp;
@@ -166,7 +166,11 @@ fn is_repository(dir: &Path) -> bool {
 }
 
 /// Makes an empty repository with the files that `git init` makes, without its templates.
-fn create_repository(dir: &Path, bare: bool, reference: Option<&str>) -> Result<(), TrailError> {
+pub(crate) fn create_repository(
+    dir: &Path,
+    bare: bool,
+    reference: Option<&str>,
+) -> Result<(), TrailError> {
     let reference = reference.map_or_else(|| "refs/heads/main".to_owned(), full_reference);
     state::check_reference(&reference)?;
     // `HEAD` names the trail's ref only in a bare repository. Otherwise `--ref` leaves a person's branch checked out.
@@ -456,6 +460,7 @@ fn write_genesis(
         committer: &shared.author,
         subject,
         is_trail: true,
+        before_ref: BeforeRef::Append(1),
     };
     match Flusher::of(shared).flush(&group) {
         // The work tree is brought up to date before the first record.

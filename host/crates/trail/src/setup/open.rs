@@ -21,6 +21,7 @@ use crate::place::shared_repository;
 use crate::place::state::{Identity, StateDir};
 use crate::read::ref_moves;
 use crate::read::view::View;
+use crate::replication::Replication;
 use crate::setup::locate;
 use crate::setup::remote_trails::RemoteWatch;
 use crate::signing::{Signing, SigningOptions};
@@ -55,7 +56,7 @@ pub struct OpenOptions {
     /// Whether a trail that begins does so on a ref for the trail only, whatever is checked out.
     pub begins_on_own_ref: bool,
     /// The git directory of the repository that objects are borrowed from, for a temporary repository of this program. It
-    /// must outlive this one. The trails before this one are looked for from there.
+    /// must outlive this one. The predecessors are looked for from there.
     pub lender: Option<PathBuf>,
     /// Whether entries may be in clear text in a repository whose filters encrypt files.
     pub plaintext: bool,
@@ -258,6 +259,7 @@ impl Trail {
             moved: ref_moves::RefMoves::default(),
             remotes,
             predecessors: Predecessors::default(),
+            replication: Replication::default(),
             is_for_reading,
             committing: OnceLock::new(),
             own_ref_reason,

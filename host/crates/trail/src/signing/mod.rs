@@ -104,6 +104,22 @@ pub fn sign_file(options: &SigningOptions, contents: &[u8]) -> Result<String, Tr
     Signing::open(options)?.armoured(contents)
 }
 
+/// Names a signing key without its private half: `openpgp:` and its fingerprint, or `ssh:` and the SHA-256 of the public key.
+///
+/// # Errors
+///
+/// [`TrailError::Invalid`] if the key cannot be used.
+pub fn key_name(options: &SigningOptions) -> Result<String, TrailError> {
+    let public = match &options.key {
+        SigningKey::OpenPgp { key, .. } => return Ok(format!("openpgp:{key}")),
+        SigningKey::Ssh { file, .. } => match ssh::read(file, options)? {
+            ssh::KeyFile::Private(key) => key.public().to_vec(),
+            ssh::KeyFile::Public(public) => public,
+        },
+    };
+    Ok(format!("ssh:{}", outcome::digest::sha256(&public)))
+}
+
 impl Signing {
     /// Reads the key.
     ///

@@ -98,6 +98,11 @@ fn encoded(key: &PublicKey) -> Result<Vec<u8>, TrailError> {
 }
 
 impl SshKey {
+    /// The public half, in SSH's own encoding.
+    pub(super) fn public(&self) -> &[u8] {
+        &self.public
+    }
+
     /// Makes the armoured signature of these bytes.
     pub(super) fn sign(&self, payload: &[u8]) -> String {
         let signature = self.key.sign(&to_be_signed(payload));

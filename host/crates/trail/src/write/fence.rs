@@ -52,6 +52,12 @@ impl Fence {
         self.number.load(Ordering::SeqCst) == number
     }
 
+    /// The number of the current turn; `None` before the first one.
+    pub(crate) fn turn(&self) -> Option<i64> {
+        let number = self.number.load(Ordering::SeqCst);
+        (number > 0).then_some(number)
+    }
+
     /// Treats the current turn as the latest, whatever number the trail has: for a host that was fenced although it
     /// holds the lease. The number in the trail then belongs to an earlier store, for example one that was lost.
     pub fn overrule(&self) {

@@ -33,6 +33,8 @@ pub(crate) struct Flusher<'a> {
     pub(crate) large: u64,
     /// For the operator: a failure that stopped nothing.
     pub(crate) warning: &'a Mutex<Option<String>>,
+    /// The trail, if it is open: its log.
+    pub(crate) shared: Option<&'a TrailInner>,
 }
 
 /// A group of commits that is ready to be flushed.
@@ -48,6 +50,16 @@ pub(crate) struct FlushGroup<'a> {
     /// Whether the ref is the trail's. If so, `mark` is stored as acknowledged, and the entries are written to the work
     /// tree.
     pub(crate) is_trail: bool,
+    /// What happens between the durable pack and the move of the ref.
+    pub(crate) before_ref: BeforeRef<'a>,
+}
+
+/// What happens between the durable pack and the move of the ref.
+pub(crate) enum BeforeRef<'a> {
+    /// The group is appended to the trail's log, if there is one. It has this many commits.
+    Append(usize),
+    /// The group is from the log: the objects are checked.
+    Check(&'a dyn Fn() -> Result<(), TrailError>),
 }
 
 /// Why a group was not flushed.
@@ -81,6 +93,7 @@ impl<'a> Flusher<'a> {
             lock_wait: shared.lock_wait,
             large: shared.large,
             warning: &shared.warning,
+            shared: Some(shared),
         }
     }
 }
@@ -159,12 +172,46 @@ impl Flusher<'_> {
             lock.release()?;
             return Err(FlushError::Moved);
         }
+        if let Err(error) = self.before_ref(group) {
+            lock.release()?;
+            return Err(error);
+        }
         // The commit point: every reader sees the group from here on.
         self.replace_ref(new_ref, &path).doing("replace", &path)?;
         let durable = self.sync_dirs_above(&parent).doing("sync", &parent);
         self.append_reflogs(group, git_dir);
         let released = lock.release();
         durable.and(released).map_err(FlushError::Uncertain)
+    }
+
+    /// The step between the durable pack and the move of the ref: log first, then git. A host that dies in between finds the record in
+    /// the log, and moves its ref then.
+    fn before_ref(&self, group: &FlushGroup<'_>) -> Result<(), FlushError> {
+        match group.before_ref {
+            BeforeRef::Check(check) => Ok(check()?),
+            BeforeRef::Append(commits) => {
+                let Some(shared) = self.shared else {
+                    return Ok(());
+                };
+                shared.check_log_attached()?;
+                if shared.replication.log().is_none() {
+                    return Ok(());
+                }
+                let (expected, tip) = (group.expected, group.mark.tip);
+                let appended =
+                    shared.append_record(self.reference, expected, tip, commits, &group.pack);
+                match appended {
+                    Ok(_) => Ok(()),
+                    Err(error) => {
+                        shared.replication.expect_news();
+                        Err(match error {
+                            TrailError::Moved { .. } => FlushError::Moved,
+                            error => FlushError::Failed(error),
+                        })
+                    }
+                }
+            }
+        }
     }
 
     /// Makes the entry of a ref durable, and those of the directories above it, which git creates and removes.

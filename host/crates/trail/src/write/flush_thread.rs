@@ -55,6 +55,8 @@ pub(crate) enum FlushResult {
 
 pub(crate) enum Command {
     Flush(Box<SequencedGroup>),
+    /// Merge packs that were applied from a log, if it is due.
+    Maintain,
     /// The merge with this number is ready to replace its sources.
     Merged(u64),
     FinishMerging(Sender<()>),
@@ -149,6 +151,14 @@ impl FlushHandle {
         }
     }
 
+    /// Merges packs if it is due, and waits for it. No group may be in flight.
+    pub(crate) fn maintain(&self) {
+        let (sender, finished) = channel();
+        self.order(Command::Maintain);
+        self.order(Command::FinishMerging(sender));
+        let _ = finished.recv();
+    }
+
     /// Waits for the group in flight; `None` if there is none.
     pub(crate) fn finish(&mut self) -> Option<FlushResult> {
         if !std::mem::take(&mut self.in_flight) {
@@ -241,6 +251,7 @@ impl FlushThread<'_> {
                     let _ = results.send(flushed);
                     self.shared.queue.wake();
                 }
+                Command::Maintain => self.merging.start_if_due(),
                 Command::Merged(number) => self.merging.take_over(number),
                 Command::FinishMerging(finished) => {
                     self.merging.finish();
@@ -285,6 +296,7 @@ impl FlushThread<'_> {
             committer: &shared.author,
             subject: &last.item.subject,
             is_trail: true,
+            before_ref: flush::BeforeRef::Append(sequenced.len()),
         };
         let result = Flusher::of(shared).flush(&group);
         if !matches!(result, Ok(()) | Err(FlushError::Behind(_))) {

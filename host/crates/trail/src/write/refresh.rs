@@ -44,8 +44,20 @@ impl Writer<'_> {
                 shared.move_entry_attributes();
             }
         }
+        shared.check_log_attached()?;
+        let applied = shared.replication.applied();
+        let caught_up = shared.catch_up_with_log(acknowledged.as_ref());
+        if shared.replication.applied() != applied {
+            self.flushing.maintain();
+        }
+        caught_up?;
+        let acknowledged = shared.state.read_mark(&shared.state.acknowledged_path());
         let tip = shared.repository.read_ref(&shared.identity.reference)?;
-        let tip = self.follow_remotes(tip, acknowledged.as_ref())?;
+        // A replicated trail follows its log and nothing else.
+        let tip = match shared.replication.log() {
+            Some(_) => tip,
+            None => self.follow_remotes(tip, acknowledged.as_ref())?,
+        };
         {
             let view = shared.view();
             if view.confirmed && view.tip == tip {

@@ -34,7 +34,7 @@ pub(crate) struct Item {
     pub(crate) message: String,
     /// The time of the entry, in microseconds since the epoch.
     pub(crate) microseconds: i64,
-    /// Whether the trails before this one were asked for the task.
+    /// Whether the predecessors were asked for the task.
     pub(crate) predecessors_asked: bool,
     /// The directory of the entry in a sharded layout, if the caller's thread has found it.
     pub(crate) directory: Option<Arc<Node>>,
@@ -71,19 +71,26 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// The end of the durable commits.
+    /// The end of the durable commits. `known` are the borders at a commit, which need not be read again there.
     ///
     /// # Errors
     ///
     /// The tree cannot be read.
-    pub(crate) fn of(shared: &TrailInner) -> Result<Chain, TrailError> {
+    pub(crate) fn of(
+        shared: &TrailInner,
+        known: Option<&(ObjectId, Borders)>,
+    ) -> Result<Chain, TrailError> {
         let (root, tip, microseconds) = {
             let view = shared.view();
             let root = view.root.clone().expect("a refresh has loaded it");
             (root, view.tip, view.floor)
         };
+        let borders = match known {
+            Some((at, borders)) if tip == Some(*at) => borders.clone(),
+            _ => shared.borders(&root)?,
+        };
         Ok(Chain {
-            borders: shared.borders(&root)?,
+            borders,
             root,
             tip,
             microseconds,
@@ -119,7 +126,11 @@ impl Writer<'_> {
         let mut newest: Option<FinishedCommit> = None;
         let mut leaves = Vec::new();
         let mut began = None;
-        while sequenced.len() < GROUP_ENTRIES && builder.len() < GROUP_BYTES {
+        // An end is the last of its group: what follows is refused only once the end is durable.
+        while sequenced.len() < GROUP_ENTRIES
+            && builder.len() < GROUP_BYTES
+            && chain.borders.ended == base.borders.ended
+        {
             let patience = |call| self.max_wait(lock, began, call);
             let Some(item) = self.shared.queue.next(patience) else {
                 break;
@@ -249,15 +260,7 @@ impl Writer<'_> {
             }
             Err(error) => return SequenceResult::Nowhere(item, error),
         }
-        let is_first = chain.root.descend(&layout::ROOT, repository, None);
-        let may_follow = is_first.and_then(|tasks| {
-            chain.check_borders(
-                shared,
-                &item.task_id,
-                item.predecessors_asked,
-                tasks.is_none(),
-            )
-        });
+        let may_follow = chain.check_borders(shared, &item.task_id, item.predecessors_asked);
         if let Err(error) = may_follow {
             return SequenceResult::Nowhere(item, error);
         }

@@ -9,7 +9,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use gix::ObjectId;
+
 use crate::TrailInner;
+use crate::continuation::Borders;
 use crate::error::TrailError;
 use crate::objects::object::Deflater;
 use crate::read::view::{PendingEntry, View};
@@ -33,6 +36,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) was_written_before: bool,
     /// How many times in a row the ref has moved under a group.
     moves: usize,
+    /// The borders of the trail at a commit that has entries.
+    borders: Option<(ObjectId, Borders)>,
 }
 
 impl Writer<'_> {
@@ -48,6 +53,7 @@ impl Writer<'_> {
             swept: false,
             was_written_before: false,
             moves: 0,
+            borders: None,
         };
         while shared.queue.wait_for_work() {
             // Callers must not wait for ever after a panic.
@@ -100,13 +106,28 @@ impl Writer<'_> {
             let asked = shared.queue.refreshes();
             self.refresh()?;
             shared.queue.settle_refreshes(asked);
-            let mut chain = Chain::of(shared)?;
+            let mut chain = Chain::of(shared, self.borders.as_ref())?;
             loop {
                 let group = self.sequence_group(lock, &mut chain).map(Box::new);
                 let was_idle = group.is_none();
+                if let (Some(_), Some(tip)) = (&group, chain.tip) {
+                    self.borders = Some((tip, chain.borders.clone()));
+                }
                 let before = self.flushing.finish();
                 match self.handle_result(before, group)? {
-                    Next::Group(Some(group)) => self.flushing.start(group),
+                    Next::Group(Some(group)) => {
+                        self.flushing.start(group);
+                        if chain.borders.ended.is_some() {
+                            // The next entries are refused for good, so the end has to be durable before.
+                            let flushed = self.flushing.finish();
+                            if let Next::StartOver = self.handle_result(flushed, None)? {
+                                if shared.queue.is_empty() {
+                                    return Ok(());
+                                }
+                                continue 'from_the_durable_tip;
+                            }
+                        }
+                    }
                     Next::Group(None) => {}
                     Next::StartOver if shared.queue.is_empty() => return Ok(()),
                     Next::StartOver => continue 'from_the_durable_tip,
@@ -208,6 +229,7 @@ impl Writer<'_> {
     /// Makes the next refresh check everything again: leftovers, the ref, the work tree.
     fn invalidate(&mut self) {
         self.shared.view().confirmed = false;
+        self.shared.replication.expect_news();
         self.swept = false;
     }
 

@@ -4,4 +4,5 @@
 pub(crate) mod leaf;
 pub(crate) mod note;
 pub(crate) mod proof;
+pub(crate) mod seen;
 pub(crate) mod tree;

@@ -31,6 +31,12 @@ pub(crate) fn task_at(path: &[u8]) -> Result<&str, &'static str> {
     }
 }
 
+/// The name of a file without `.json`, which is the task if the path is that of an entry.
+pub(crate) fn name(path: &[u8]) -> Option<&str> {
+    let name = path.rsplit(|byte| *byte == b'/').next()?;
+    std::str::from_utf8(name.strip_suffix(b".json")?).ok()
+}
+
 /// The four directories of a task in the sharded layout.
 fn shard_of(task: &str) -> [u8; 7] {
     let digest = Sha256::digest(task.to_ascii_lowercase().as_bytes());

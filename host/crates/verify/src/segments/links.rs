@@ -1,12 +1,12 @@
-//! The claim that each trail begins where the one before ended. Pure: compares what the audits of the trails have kept.
+//! The claim that each trail begins where its predecessor ended. Pure: compares what the audits of the trails have kept.
 
 use super::segment::Segment;
-use crate::continuation::{Before, Begin};
+use crate::continuation::{Begin, PredecessorClaim};
 use crate::merkle::note::{Checkpoint, ORIGIN};
 use crate::quote::quote;
 use crate::report::{Claim, Verdict};
 
-const TITLE: &str = "each trail begins where the one before has ended";
+const TITLE: &str = "each trail begins where its predecessor has ended";
 
 /// What the links show.
 #[derive(Default)]
@@ -119,12 +119,12 @@ fn find_unlinked(segments: &[Segment], missing: &[String], findings: &mut Findin
     }
 }
 
-fn described(segment: &Segment) -> Option<(&Begin, &Before)> {
+fn described(segment: &Segment) -> Option<(&Begin, &PredecessorClaim)> {
     let begin = segment.ends.begin.as_ref()?;
     Some((begin, begin.before.as_ref()?))
 }
 
-/// Compares what the first entry says with the trail before.
+/// Compares what the first entry says with the predecessor.
 fn check_begin(segment: &Segment, segments: &[Segment], findings: &mut Findings) {
     let Some((begin, said)) = described(segment) else {
         return;
@@ -167,9 +167,9 @@ fn check_begin(segment: &Segment, segments: &[Segment], findings: &mut Findings)
         (
             "entries",
             said.size.to_string(),
-            Some(before.size.to_string()),
+            Some(before.size().to_string()),
         ),
-        ("root", said.root.clone(), before.root_at(before.size)),
+        ("root", said.root.clone(), before.root_at(before.size())),
         (
             "last commit",
             said.tip.clone(),
@@ -184,7 +184,7 @@ fn check_begin(segment: &Segment, segments: &[Segment], findings: &mut Findings)
             )),
             Some(is) if is != said => {
                 let what = format!(
-                    "its {what} of the trail before is {}, and {} has {}",
+                    "its {what} of the predecessor is {}, and {} has {}",
                     quote(said.as_bytes()),
                     before.path.display(),
                     quote(is.as_bytes())

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::report::{self, AuditResult, Claim, Report, Verdict};
 use super::{Options, VerifyError, audit};
-use segment::{Known, Seen, Segment};
+use segment::{Segment, SegmentVisitor, TaskIndex};
 
 /// The result of an audit of several trails.
 #[derive(Debug, Serialize)]
@@ -49,15 +49,7 @@ impl ChainReport {
     /// The overall result: broken takes precedence over not shown, and that over holds.
     pub fn result(&self) -> AuditResult {
         let each = self.segments.iter().map(SegmentReport::result);
-        let mut results = each.chain([report::result(&self.claims)]);
-        results
-            .clone()
-            .find(|result| *result == AuditResult::Broken)
-            .unwrap_or_else(|| {
-                results
-                    .find(|result| *result == AuditResult::NotShown)
-                    .unwrap_or(AuditResult::Holds)
-            })
+        each.fold(report::result(&self.claims), AuditResult::max)
     }
 }
 
@@ -71,12 +63,13 @@ pub fn verify_chain<'a>(
     paths: &[PathBuf],
     mut options: impl FnMut() -> Result<Options<'a>, VerifyError>,
 ) -> Result<ChainReport, VerifyError> {
-    let mut known = Known::default();
+    let mut index = TaskIndex::default();
     let mut segments = Vec::new();
     let mut reports = Vec::new();
     for (number, path) in paths.iter().enumerate() {
         let options = options()?;
-        let (report, segment) = audit_one(path, number, &mut known, options);
+        let is_last = number + 1 == paths.len();
+        let (report, segment) = audit_one(path, (number, is_last), &mut index, options);
         reports.push(match report {
             Ok(report) => SegmentReport {
                 path: path.clone(),
@@ -100,7 +93,7 @@ pub fn verify_chain<'a>(
         .collect();
     let claims = vec![
         links::claim(&segments, &missing),
-        once(&known, &segments, &missing, paths),
+        once(&index, &segments, &missing, paths),
     ];
     Ok(ChainReport {
         segments: reports,
@@ -111,11 +104,11 @@ pub fn verify_chain<'a>(
 /// Audits one trail. Returns what the links need, if it could be read.
 fn audit_one(
     path: &Path,
-    number: usize,
-    known: &mut Known,
+    (number, is_last): (usize, bool),
+    index: &mut TaskIndex,
     options: Options<'_>,
 ) -> (Result<Report, VerifyError>, Option<Segment>) {
-    let seen = Seen::new(number, known);
+    let seen = SegmentVisitor::new(number, is_last, index);
     let result = {
         let mut visitors = options.visitors.clone();
         visitors.push(&seen);
@@ -125,8 +118,8 @@ fn audit_one(
         };
         audit::verify(path, &options)
     };
-    let (segment, tasks, again) = seen.into_parts(path);
-    known.add(number, tasks, again);
+    let (segment, tasks, duplicates) = seen.into_parts(path);
+    index.add(number, tasks, duplicates);
     match result {
         Ok(report) => {
             let segment = segment.named(&report);
@@ -137,22 +130,23 @@ fn audit_one(
 }
 
 /// The claim that no task is in two of the trails.
-fn once(known: &Known, segments: &[Segment], missing: &[String], paths: &[PathBuf]) -> Claim {
+fn once(index: &TaskIndex, segments: &[Segment], missing: &[String], paths: &[PathBuf]) -> Claim {
     let title = "no task is recorded in two of the trails";
     let cut = segments.iter().find_map(|segment| {
         let why = segment.cut.as_ref()?;
         Some(format!("{}: {why}", segment.path.display()))
     });
-    let verdict = match (known.first_twice(), missing.first().cloned().or(cut)) {
-        (Some(twice), _) => Verdict::Broken {
-            commit: Some(twice.commit.to_string()),
+    let duplicates = index.duplicates();
+    let verdict = match (&duplicates.first, missing.first().cloned().or(cut)) {
+        (Some(first), _) => Verdict::Broken {
+            commit: Some(first.commit.to_string()),
             what: format!(
                 "the task {} is recorded in {}, and again in {}",
-                super::quote::quote(twice.task.as_bytes()),
-                paths[twice.first].display(),
-                paths[twice.second].display()
+                super::quote::quote(first.task.as_bytes()),
+                paths[first.first].display(),
+                paths[first.second].display()
             ),
-            count: known.number_twice(),
+            count: duplicates.number,
         },
         (None, Some(missing)) => Verdict::NotShown { missing },
         (None, None) => Verdict::Holds,

@@ -1,5 +1,7 @@
-//! What an audit of one trail keeps for the links: its ends, its tree, and its tasks.
+//! What an audit of one trail keeps for the links: its end and beginning, its tree, and its tasks.
 
+use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
@@ -9,68 +11,69 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::continuation::{Ends, may_be_end};
+use crate::findings::Depth;
 use crate::merkle::leaf::{self, Hash};
 use crate::merkle::note::ORIGIN;
+use crate::merkle::seen::SeenLeaves;
 use crate::merkle::tree::GrowingTree;
 use crate::object::Id;
-use crate::report::Report;
-use crate::rules::path;
+use crate::report::{Claim, Report};
 use crate::visit::{TrailCommit, Visitor, Walk};
 
-/// A short hash that stands for a task. The keys are secret, so that an attacker cannot prepare a collision; by chance
-/// two of a thousand million tasks meet once in 10^20 audits.
-type TaskKey = u128;
-
-/// The hash for an entry that was not seen.
-const NONE: Hash = [0; 32];
+/// A hash of 128 bits that stands for a task. The keys are secret, so that an attacker cannot prepare a collision; by
+/// chance two of a thousand million tasks meet once in 10^20 audits. Two words, because a slot of the map is smaller then.
+type TaskKey = [u64; 2];
 
 /// The tasks of the trails that were audited, and those that are in two of them.
 #[derive(Default)]
-pub(super) struct Known {
-    keys: (RandomState, RandomState),
+pub(super) struct TaskIndex {
+    keys: [RandomState; 2],
     tasks: HashMap<TaskKey, u32>,
-    twice: Vec<Twice>,
+    duplicates: Duplicates,
+}
+
+/// Tasks that are in two trails: the first of them, and their number.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Duplicates {
+    pub(super) first: Option<DuplicateTask>,
+    pub(super) number: u64,
 }
 
 /// A task that is in two trails.
 #[derive(Clone, Debug)]
-pub(super) struct Twice {
+pub(super) struct DuplicateTask {
     pub(super) task: String,
     /// The numbers of the trails, in the order in which they were named.
     pub(super) first: usize,
     pub(super) second: usize,
     /// The commit in the second trail.
     pub(super) commit: Id,
-    position: u64,
+    depth: Depth,
 }
 
-impl Known {
+impl TaskIndex {
     /// Adds the tasks of a trail, and those of its tasks that were known.
-    pub(super) fn add(&mut self, number: usize, tasks: Vec<TaskKey>, again: Vec<Twice>) {
+    pub(super) fn add(&mut self, number: usize, tasks: Vec<TaskKey>, duplicates: Duplicates) {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         self.tasks.reserve(tasks.len());
         for task in tasks {
             self.tasks.entry(task).or_insert(number);
         }
-        self.twice.extend(again);
+        // The trails are added in order, so an earlier one has the first.
+        self.duplicates.number += duplicates.number;
+        self.duplicates.first = self.duplicates.first.take().or(duplicates.first);
     }
 
-    /// The first task that is in two trails.
-    pub(super) fn first_twice(&self) -> Option<&Twice> {
-        self.twice
-            .iter()
-            .min_by_key(|twice| (twice.second, twice.position))
-    }
-
-    /// The number of tasks that are in two trails.
-    pub(super) fn number_twice(&self) -> u64 {
-        self.twice.len() as u64
+    pub(super) fn duplicates(&self) -> &Duplicates {
+        &self.duplicates
     }
 
     fn key(&self, task: &str) -> TaskKey {
-        let folded = task.to_ascii_lowercase();
-        let (high, low) = (&self.keys.0, &self.keys.1);
-        u128::from(high.hash_one(&folded)) << 64 | u128::from(low.hash_one(&folded))
+        let folded = match task.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => Cow::Owned(task.to_ascii_lowercase()),
+            false => Cow::Borrowed(task),
+        };
+        self.keys.each_ref().map(|key| key.hash_one(&*folded))
     }
 }
 
@@ -85,9 +88,7 @@ pub(super) struct Segment {
     pub(super) cut: Option<String>,
     /// The commit of the last entry.
     pub(super) last: Option<Id>,
-    /// The number of entries.
-    pub(super) size: u64,
-    hashes: Vec<Hash>,
+    leaves: SeenLeaves,
 }
 
 impl Segment {
@@ -108,43 +109,58 @@ impl Segment {
         }
     }
 
+    /// The number of entries.
+    pub(super) fn size(&self) -> u64 {
+        self.leaves.len()
+    }
+
     /// The root over the first `size` entries in base64; `None` if there are fewer, or one of them could not be read.
     pub(super) fn root_at(&self, size: u64) -> Option<String> {
-        let hashes = self.hashes.get(..usize::try_from(size).ok()?)?;
         let mut tree = GrowingTree::default();
-        for hash in hashes {
-            if *hash == NONE {
-                return None;
-            }
-            tree.push(*hash);
-        }
+        self.leaves.grow(&mut tree, size).ok()?;
         Some(STANDARD.encode(tree.root()))
     }
 }
 
 /// The visitor of one trail.
-pub(super) struct Seen<'a> {
+pub(super) struct SegmentVisitor<'a> {
     number: usize,
-    known: &'a Known,
+    /// Whether a later trail is compared with this one.
+    is_last: bool,
+    index: &'a TaskIndex,
     parts: Mutex<Parts>,
 }
 
 #[derive(Default)]
 struct Parts {
     ends: Ends,
-    hashes: Vec<Hash>,
+    /// The entries that were seen. Their numbers are only known at the end of the walk.
+    seen: Vec<(Depth, Hash)>,
+    leaves: SeenLeaves,
     tasks: Vec<TaskKey>,
-    again: Vec<Twice>,
+    duplicates: Duplicates,
     cut: Option<String>,
     id: Option<String>,
-    last: Option<(u64, Id)>,
+    last: Option<(Depth, Id)>,
 }
 
-impl<'a> Seen<'a> {
-    pub(super) fn new(number: usize, known: &'a Known) -> Seen<'a> {
-        Seen {
+impl Parts {
+    fn note_duplicate(&mut self, found: DuplicateTask) {
+        self.duplicates.number += 1;
+        let first = self.duplicates.first.as_ref();
+        if first.is_none_or(|first| found.depth > first.depth) {
+            self.duplicates.first = Some(found);
+        }
+    }
+}
+
+impl<'a> SegmentVisitor<'a> {
+    /// `is_last` says that no later trail is compared with this one.
+    pub(super) fn new(number: usize, is_last: bool, index: &'a TaskIndex) -> SegmentVisitor<'a> {
+        SegmentVisitor {
             number,
-            known,
+            is_last,
+            index,
             parts: Mutex::default(),
         }
     }
@@ -153,8 +169,8 @@ impl<'a> Seen<'a> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was kept, the tasks, and those of them that other trails have.
-    pub(super) fn into_parts(self, path: &Path) -> (Segment, Vec<TaskKey>, Vec<Twice>) {
+    /// What was kept, the tasks, and those of them that earlier trails have.
+    pub(super) fn into_parts(self, path: &Path) -> (Segment, Vec<TaskKey>, Duplicates) {
         let parts = self
             .parts
             .into_inner()
@@ -166,21 +182,16 @@ impl<'a> Seen<'a> {
             ends: parts.ends,
             cut: parts.cut,
             last: parts.last.map(|(_, id)| id),
-            size: parts.hashes.len() as u64,
-            hashes: parts.hashes,
+            leaves: parts.leaves,
         };
-        (segment, parts.tasks, parts.again)
+        (segment, parts.tasks, parts.duplicates)
     }
 }
 
-impl Visitor for Seen<'_> {
-    fn begin(&self, walk: &Walk<'_>) {
-        let entries = usize::try_from(walk.entries).unwrap_or(usize::MAX);
-        let mut parts = self.parts();
-        parts.hashes = vec![NONE; entries];
-        parts.tasks.reserve(entries);
-        parts.cut = walk.cut.map(str::to_owned);
-        parts.id = walk.chain.origin_id();
+impl Visitor for SegmentVisitor<'_> {
+    /// The depths suffice, so that commits are judged while the chain is still being read.
+    fn needs_position(&self) -> bool {
+        false
     }
 
     fn visit(&self, commit: &TrailCommit<'_>) {
@@ -188,34 +199,47 @@ impl Visitor for Seen<'_> {
             return;
         };
         let hash = leaf::hash(entry.path, entry.bytes, commit.raw);
-        let task = path::task_at(entry.path)
-            .ok()
-            .filter(|_| !may_be_end(commit));
-        let key = task.map(|task| self.known.key(task));
-        let first = key.and_then(|key| self.known.tasks.get(&key)).copied();
+        let is_end = may_be_end(commit);
+        let task = entry.task.filter(|_| !is_end);
+        let key = task.map(|task| self.index.key(task));
+        let first = key.and_then(|key| self.index.tasks.get(&key)).copied();
+        let (depth, id) = (commit.depth, commit.id);
         let mut parts = self.parts();
-        if may_be_end(commit) {
+        if is_end {
             parts.ends.note(commit);
         }
-        let place = usize::try_from(commit.position).unwrap_or(usize::MAX);
-        if let Some(slot) = parts.hashes.get_mut(place) {
-            *slot = hash;
+        parts.seen.push((depth, hash));
+        if !self.is_last {
+            parts.tasks.extend(key);
         }
-        parts.tasks.extend(key);
-        let is_last = parts
-            .last
-            .is_none_or(|(position, _)| position < commit.position);
-        if is_last {
-            parts.last = Some((commit.position, commit.id));
+        if parts.last.is_none_or(|(last, _)| depth < last) {
+            parts.last = Some((depth, id));
         }
         if let (Some(task), Some(first)) = (task, first) {
-            parts.again.push(Twice {
+            parts.note_duplicate(DuplicateTask {
                 task: task.to_owned(),
                 first: first as usize,
                 second: self.number,
-                commit: commit.id,
-                position: commit.position,
+                commit: id,
+                depth,
             });
         }
+    }
+
+    fn finish(&self, walk: &Walk<'_>) -> Vec<Claim> {
+        let mut parts = self.parts();
+        let mut seen = std::mem::take(&mut parts.seen);
+        seen.sort_unstable_by_key(|(depth, _)| Reverse(*depth));
+        let mut leaves = SeenLeaves::with_len(walk.chain.entries_from(0));
+        let mut seen = seen.into_iter().peekable();
+        for (index, depth) in (0..).zip(walk.chain.entry_depths()) {
+            if let Some((_, hash)) = seen.next_if(|(of, _)| *of == depth) {
+                leaves.set(index, hash);
+            }
+        }
+        parts.leaves = leaves;
+        parts.cut = walk.cut.map(str::to_owned);
+        parts.id = walk.chain.origin_id();
+        Vec::new()
     }
 }

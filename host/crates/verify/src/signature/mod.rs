@@ -20,6 +20,9 @@ pub(crate) use time::show as show_time;
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::quote::quote;
 use super::report::{Claim, Verdict};
 
@@ -128,6 +131,20 @@ impl FileSigners {
         AllowedSigners::parse(text).map(FileSigners)
     }
 
+    /// Allows the key that made this signature, and no other. [`check`](Self::check) then says whether the signature was made for a
+    /// file, and not whether it counts.
+    ///
+    /// # Errors
+    ///
+    /// The signature is malformed.
+    pub fn of_signature(signature: &[u8]) -> Result<FileSigners, String> {
+        let signature = sshsig::parse(signature)
+            .map_err(|why| format!("its SSH signature is malformed: {why}"))?;
+        let kind = String::from_utf8_lossy(sshsig::kind(&signature.key));
+        let key = STANDARD.encode(&signature.key);
+        FileSigners::parse(&format!("* {kind} {key}"))
+    }
+
     /// Checks an SSH signature of a file's bytes, as `ssh-keygen -Y sign -n git` makes it, at this time in seconds since 1970. Returns
     /// the names of the signer.
     ///
@@ -135,7 +152,7 @@ impl FileSigners {
     ///
     /// Why the signature does not count.
     pub fn check(&self, contents: &[u8], signature: &[u8], seconds: i64) -> Result<String, String> {
-        let what = What {
+        let what = SignedSubject {
             it: "the file",
             moment: "the time now is",
             edited: "the file changed",
@@ -170,7 +187,7 @@ pub(crate) fn judge<'a>(
     if !signed.signature.starts_with(sshsig::BEGIN) {
         return Judgement::Broken("its signature has an unknown format".to_owned());
     }
-    let what = What {
+    let what = SignedSubject {
         it: "it",
         moment: "the commit is of",
         edited: "the commit edited",
@@ -185,7 +202,7 @@ pub(crate) fn judge<'a>(
 }
 
 /// The words for what is signed, in a reason why a signature does not count.
-struct What {
+struct SignedSubject {
     it: &'static str,
     /// What the time of the check is.
     moment: &'static str,
@@ -198,9 +215,9 @@ fn judge_ssh<'a>(
     payload: &[u8],
     armoured: &[u8],
     seconds: i64,
-    what: &What,
+    what: &SignedSubject,
 ) -> Judgement<'a> {
-    let What { it, moment, edited } = what;
+    let SignedSubject { it, moment, edited } = what;
     let signature = match sshsig::parse(armoured) {
         Ok(signature) => signature,
         Err(why) => return Judgement::Broken(format!("its SSH signature is malformed: {why}")),

@@ -77,6 +77,11 @@ impl Chain {
         u64::from((first >> bit).count_ones()) + rest.sum::<u64>()
     }
 
+    /// The depths of the commits that claim to add an entry, the oldest first.
+    pub(crate) fn entry_depths(&self) -> impl Iterator<Item = Depth> + '_ {
+        (0..self.len()).rev().filter(|depth| self.adds(*depth))
+    }
+
     /// The oldest commit above this depth that claims to add an entry, and how many do; `None` if none does.
     pub(crate) fn entries_above(&self, depth: Depth) -> Option<(Depth, u64)> {
         let oldest = (0..depth).rev().find(|above| self.adds(*above))?;

@@ -1,10 +1,8 @@
 //! Judges one commit against its first parent: what it changes, and whether its message and its entry match.
 
-use std::sync::Arc;
-
 use super::changes::{self, Change, Changes};
 use super::objects;
-use super::record;
+use super::record::{self, JudgedEntry};
 use super::{Context, Place, Tally};
 use crate::findings::Rule;
 use crate::object::{Id, Kind};
@@ -14,7 +12,6 @@ use crate::rules::encoding::{self, Encoding};
 use crate::rules::message::{self, MessageError, Role, Trailers};
 use crate::rules::tree::{Mode, Node, Nodes};
 use crate::rules::{path, subject};
-use crate::store::cache::Content;
 use crate::store::reader::Reader;
 use crate::visit::{TrailCommit, TrailEntry};
 
@@ -99,8 +96,8 @@ fn judge_encoding(context: &Context<'_>, place: Place, name: &[u8], message: &[u
 #[derive(Default)]
 pub(super) struct SeenFile(pub(super) Option<File>);
 
-/// The path, the id, the content, and the time in the entry.
-type File = (Vec<u8>, Id, Arc<Content>, Option<i64>);
+/// The path, the id, and what was judged.
+type File = (Vec<u8>, Id, JudgedEntry);
 
 /// Shows a trail commit to the visitors.
 fn show(
@@ -126,15 +123,13 @@ fn show(
         raw: case.raw,
         is_genesis: case.role == Role::Genesis,
         seconds: case.commit.time(),
-        entry: seen
-            .0
-            .as_ref()
-            .map(|(path, blob, content, recorded)| TrailEntry {
-                path,
-                blob: *blob,
-                bytes: &content.data,
-                recorded: *recorded,
-            }),
+        entry: seen.0.as_ref().map(|(path, blob, judged)| TrailEntry {
+            path,
+            blob: *blob,
+            task: path::name(path).filter(|_| judged.has_task),
+            bytes: &judged.content.data,
+            recorded: judged.recorded,
+        }),
     };
     for visitor in &context.visitors {
         visitor.visit(&commit);
@@ -354,9 +349,9 @@ fn judge_audit(
     if let Some(only) = only {
         let change = changes.list.swap_remove(only);
         tally.entries += 1;
-        let content = record::judge_entry(context, reader, tally, case, trailers, &change);
-        if let (Some((content, recorded)), Some((_, id))) = (content, change.after) {
-            seen.0 = Some((change.path, id, content, recorded));
+        let judged = record::judge_entry(context, reader, tally, case, trailers, &change);
+        if let (Some(judged), Some((_, id))) = (judged, change.after) {
+            seen.0 = Some((change.path, id, judged));
         }
     } else {
         let added: Vec<&Change> = changes

@@ -14,7 +14,16 @@ use crate::rules::{entry, path, subject, time};
 use crate::store::cache::Content;
 use crate::store::reader::Reader;
 
-/// Judges the only file that a trail commit adds. Returns it, if it can be read, with the time in it.
+/// An entry that can be read.
+pub(super) struct JudgedEntry {
+    pub(super) content: Arc<Content>,
+    /// The time in it, in seconds since 1970.
+    pub(super) recorded: Option<i64>,
+    /// Whether its path is one for an entry.
+    pub(super) has_task: bool,
+}
+
+/// Judges the only file that a trail commit adds. Returns it, if it can be read.
 pub(super) fn judge_entry(
     context: &Context<'_>,
     reader: &mut Reader<'_>,
@@ -22,7 +31,7 @@ pub(super) fn judge_entry(
     case: &CommitCase<'_>,
     trailers: Option<&Trailers<'_>>,
     change: &Change,
-) -> Option<(Arc<Content>, Option<i64>)> {
+) -> Option<JudgedEntry> {
     let place = case.place;
     let quoted = || quote(&change.path);
     let (mode, id) = change.after?;
@@ -60,13 +69,18 @@ pub(super) fn judge_entry(
         }
     };
     tally.objects += 1;
+    let has_task = task.is_some();
     let entry = match entry::parse(&content.data) {
         Ok(entry) => entry,
         Err(why) => {
             context
                 .findings
                 .broken(Rule::OneEntry, place, format!("{} {why}", quoted()));
-            return Some((content, None));
+            return Some(JudgedEntry {
+                content,
+                recorded: None,
+                has_task,
+            });
         }
     };
     if content.data.len() > entry::USUAL_BYTES {
@@ -116,7 +130,12 @@ pub(super) fn judge_entry(
         context.findings.broken(Rule::Agreement, place, why);
     }
     judge_time(context, case, &quoted(), entry.seconds);
-    Some((content, Some(entry.seconds)))
+    let recorded = Some(entry.seconds);
+    Some(JudgedEntry {
+        content,
+        recorded,
+        has_task,
+    })
 }
 
 /// Compares the time in an entry with that of its commit.

@@ -5,18 +5,21 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 use super::stop::Stop;
 use crate::cli::Result;
-use crate::cli::exit::UsageError;
+use crate::cli::exit::{Exit, UsageError};
 use crate::cli::failure::Context as _;
 use crate::cli::text::Line;
 
 /// How often to ask whether the build has ended.
 const POLL: Duration = Duration::from_millis(50);
+
+/// How long a build may clean up after a signal. Compilers end at once.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// The script that projects of `policy new` have.
 const SCRIPT: &str = "build.sh";
@@ -42,8 +45,8 @@ pub enum Built {
     Component(PathBuf),
     /// The command failed, or made no component. Says how.
     Failed(String),
-    /// A signal asked the program to end.
-    Stopped,
+    /// A signal asked the program to end, with this exit code.
+    Stopped(Exit),
 }
 
 impl Build {
@@ -95,9 +98,15 @@ impl Build {
     ///
     /// There is no shell, or the output cannot be read.
     pub fn run(&self, stop: &Stop) -> Result<Built> {
+        if !self.directory.is_dir() {
+            // For a moment, while a checkout replaces it.
+            let directory = self.directory.display();
+            return Ok(Built::Failed(format!("the directory {directory} is gone")));
+        }
         let mut child = self.start().context("cannot start sh")?;
-        let Some(status) = wait(&mut child, stop)? else {
-            return Ok(Built::Stopped);
+        let status = match wait(&mut child, stop)? {
+            Ok(status) => status,
+            Err(exit) => return Ok(Built::Stopped(exit)),
         };
         if !status.success() {
             return Ok(Built::Failed(format!(
@@ -158,20 +167,34 @@ impl Build {
     }
 }
 
-/// Waits for the child's end, or ends it after a signal. Returns `None` then.
-fn wait(child: &mut Child, stop: &Stop) -> Result<Option<ExitStatus>> {
+/// Waits for the child's end, or ends it after a signal. Returns the signal's exit code then.
+fn wait(child: &mut Child, stop: &Stop) -> Result<Result<ExitStatus, Exit>> {
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
+            return Ok(Ok(status));
         }
-        if stop.signal().is_some() {
-            if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                // It may have ended meanwhile.
-                let _ = kill_process_group(group, Signal::TERM);
-            }
-            child.wait()?;
-            return Ok(None);
+        if let Some(exit) = stop.take() {
+            end(child, stop)?;
+            return Ok(Err(exit));
         }
         thread::sleep(POLL);
     }
+}
+
+/// Ends the child and the programs that it started. Those that ignore SIGTERM are killed after a while, or at a second signal.
+fn end(child: &mut Child, stop: &Stop) -> Result<()> {
+    let group = Pid::from_child(child);
+    let asked = Instant::now();
+    // Errors say that the group has ended meanwhile.
+    let _ = kill_process_group(group, Signal::TERM);
+    // The group lasts until its last process has ended, and until the child's exit status is read.
+    while child.try_wait()?.is_none() || test_kill_process_group(group).is_ok() {
+        if asked.elapsed() > GRACE || stop.take().is_some() {
+            let _ = kill_process_group(group, Signal::KILL);
+            child.wait()?;
+            return Ok(());
+        }
+        thread::sleep(POLL);
+    }
+    Ok(())
 }

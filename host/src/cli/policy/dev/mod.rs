@@ -55,7 +55,7 @@ pub struct Args {
     /// How many hostile outcomes to generate for the check
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     hostile: u32,
-    /// Do it once, and end
+    /// Build, test and check once, then exit
     #[arg(long)]
     once: bool,
     #[command(flatten)]
@@ -128,11 +128,24 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let stop = Stop::install()?;
     loop {
         let before = sources.snapshot()?;
-        let exit = project.round(&stop, &mut session.output)?;
-        if let Some(exit) = stop.signal() {
+        let built = project.build(&stop, &mut session.output)?;
+        // Also one that arrived when the build had just ended.
+        if let Some(exit) = stop.take() {
             return Ok(exit);
         }
-        sources.note_build(&before, &sources.snapshot()?);
+        let (after, saved) = match &project.build {
+            None => (before, BTreeSet::new()),
+            Some(_) => {
+                let after = sources.snapshot()?;
+                let saved = sources.note_build(&before, &after);
+                (after, saved)
+            }
+        };
+        let exit = match built {
+            Built::Stopped(exit) => return Ok(exit),
+            Built::Failed(how) => failed(&how, &mut session.output)?,
+            Built::Component(component) => project.try_out(&component, &mut session.output)?,
+        };
         if args.once {
             return Ok(exit);
         }
@@ -140,7 +153,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         let watching = format!("watching {}; ctrl-C ends it", Line(&shown));
         writeln!(session.output, "{}", paint(FAINT, watching))?;
         session.output.flush()?;
-        let changed = wait_for_change(&sources, before)?;
+        let changed = wait_for_change(&mut sources, &after, saved)?;
         let (changed, more) = (changed.first(), changed.len().saturating_sub(1));
         if let Some(path) = changed {
             let path = path
@@ -178,16 +191,22 @@ fn cases(args: &Args, is_directory: bool) -> Vec<PathBuf> {
     }]
 }
 
-/// Waits until files differ from an earlier snapshot, and then until they stay as they are: an editor writes a file in
-/// several steps, and a checkout writes many.
-fn wait_for_change(sources: &Sources, before: Snapshot) -> Result<BTreeSet<PathBuf>> {
-    let mut latest = before.clone();
+/// Waits until files differ from those after the build, and then until they stay as they are: an editor writes a file in
+/// several steps, and a checkout writes many. Returns them with those that were saved during the build.
+fn wait_for_change(
+    sources: &mut Sources,
+    built: &Snapshot,
+    mut saved: BTreeSet<PathBuf>,
+) -> Result<BTreeSet<PathBuf>> {
+    let mut latest = built.clone();
     loop {
         let now = sources.snapshot()?;
         let is_quiet = now == latest;
-        let changed = sources.changed(&before, &now);
-        if is_quiet && !changed.is_empty() {
-            return Ok(changed);
+        let changed = built.changed(&now);
+        if is_quiet && !(changed.is_empty() && saved.is_empty()) {
+            sources.note_saved(&changed);
+            saved.extend(changed);
+            return Ok(saved);
         }
         latest = now;
         thread::sleep(PERIOD);
@@ -195,30 +214,24 @@ fn wait_for_change(sources: &Sources, before: Snapshot) -> Result<BTreeSet<PathB
 }
 
 impl Project {
-    /// Builds, tests and checks once. Problems of the project are printed; an error is one of this program's.
-    fn round(&self, stop: &Stop, output: &mut Output) -> Result<Exit> {
-        let component = match &self.build {
-            None => self.component.clone(),
-            Some(build) => {
-                writeln!(
-                    output,
-                    "{} {}",
-                    paint(STRONG, "building"),
-                    Line(build.command())
-                )?;
-                output.flush()?;
-                match stop.noting(|| build.run(stop))? {
-                    Built::Component(component) => component,
-                    Built::Stopped => return Ok(Exit::Interrupted),
-                    Built::Failed(how) => return failed(&how, output),
-                }
-            }
+    /// Builds the component, if this is a project.
+    fn build(&self, stop: &Stop, output: &mut Output) -> Result<Built> {
+        let Some(build) = &self.build else {
+            return Ok(Built::Component(self.component.clone()));
         };
-        let policy = match self.load(&component) {
+        let command = Line(build.command());
+        writeln!(output, "{} {command}", paint(STRONG, "building"))?;
+        output.flush()?;
+        stop.noting(|| build.run(stop))
+    }
+
+    /// Tests and checks the component once. Problems of the project are printed; an error is one of this program's.
+    fn try_out(&self, component: &Path, output: &mut Output) -> Result<Exit> {
+        let policy = match self.load(component) {
             Ok(policy) => policy,
             Err(error) => return failed(&format!("{error:#}"), output),
         };
-        let size = fs::metadata(&component).map_or(0, |metadata| metadata.len());
+        let size = fs::metadata(component).map_or(0, |metadata| metadata.len());
         writeln!(
             output,
             "{}   {} {}",
@@ -230,7 +243,7 @@ impl Project {
         let passed = match test::run_all(&self.cases, &policy, &self.limits, output) {
             Ok(Some(totals)) => totals.failed == 0,
             Ok(None) => {
-                writeln!(output, "{}", paint(UNSURE, "there is none"))?;
+                writeln!(output, "{}", paint(UNSURE, "none found"))?;
                 true
             }
             Err(error) => return failed(&format!("{error:#}"), output),

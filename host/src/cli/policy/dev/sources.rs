@@ -14,7 +14,7 @@ use crate::files;
 /// Directories with build output and installed packages. Those whose names start with a dot are left out, too.
 const NOT_SEARCHED: &[&str] = &["target", "node_modules", "__pycache__", "venv"];
 
-/// The most files to watch. More are no policy's sources: the directory is probably not the intended one.
+/// The most files to watch. A policy has far fewer source files; the directory is probably the wrong one.
 const MAX_FILES: usize = 10_000;
 
 /// The most bytes of a `.gitignore` to read.
@@ -26,6 +26,15 @@ type Stamp = (SystemTime, u64);
 /// The files of a project at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot(BTreeMap<PathBuf, Stamp>);
+
+impl Snapshot {
+    /// The files that differ from those of another snapshot.
+    pub fn changed(&self, after: &Snapshot) -> BTreeSet<PathBuf> {
+        let paths = self.0.keys().chain(after.0.keys());
+        let changed = paths.filter(|path| self.0.get(*path) != after.0.get(*path));
+        changed.cloned().collect()
+    }
+}
 
 /// The places to watch.
 #[derive(Debug)]
@@ -55,47 +64,53 @@ impl Sources {
         }
     }
 
-    /// The files as they are now.
+    /// The files as they are now. A place that does not exist has none: editors and checkouts remove and create again.
     ///
     /// # Errors
     ///
-    /// A place is gone or cannot be read, or has too many files.
+    /// A place cannot be read, or has too many files.
     pub fn snapshot(&self) -> io::Result<Snapshot> {
-        let mut files = BTreeMap::new();
+        let mut found = BTreeMap::new();
         for root in &self.roots {
-            let metadata = root.metadata().map_err(|error| {
+            let named = |error: io::Error| {
                 io::Error::new(error.kind(), format!("{}: {error}", root.display()))
-            })?;
-            if metadata.is_dir() {
-                self.search(root, &mut files)?;
-            } else {
-                files.insert(root.clone(), stamp(&metadata));
+            };
+            match files::optional(root.metadata()).map_err(named)? {
+                Some(metadata) if metadata.is_dir() => self.search(root, &mut found)?,
+                Some(metadata) => {
+                    found.insert(root.clone(), stamp(&metadata));
+                }
+                None => {}
             }
         }
-        Ok(Snapshot(files))
+        Ok(Snapshot(found))
     }
 
-    /// The files that differ between two snapshots, apart from build output.
-    pub fn changed(&self, before: &Snapshot, after: &Snapshot) -> BTreeSet<PathBuf> {
-        let differs = |path: &&PathBuf| before.0.get(*path) != after.0.get(*path);
-        let paths = before.0.keys().chain(after.0.keys());
-        let changed = paths
-            .filter(differs)
-            .filter(|path| !self.outputs.contains(*path));
-        changed.cloned().collect()
-    }
-
-    /// Notes the files that changed during a build. What two builds in succession write is output, and no longer a reason to
-    /// build: otherwise each build would cause the next. A file that a person saves during one build is not.
-    pub fn note_build(&mut self, before: &Snapshot, after: &Snapshot) {
-        let changed = self.changed(before, after);
+    /// Notes the files that changed during a build. Returns those that a person may have saved: output is a file that two builds in
+    /// succession write. It is no reason to build: otherwise each build would cause the next.
+    pub fn note_build(&mut self, before: &Snapshot, after: &Snapshot) -> BTreeSet<PathBuf> {
+        let mut changed = before.changed(after);
+        changed.retain(|path| !self.outputs.contains(path));
         self.outputs
             .extend(changed.intersection(&self.suspects).cloned());
-        self.suspects = changed;
+        self.suspects.clone_from(&changed);
+        changed.retain(|path| !self.outputs.contains(path));
+        changed
     }
 
-    fn search(&self, directory: &Path, files: &mut BTreeMap<PathBuf, Stamp>) -> io::Result<()> {
-        for entry in fs::read_dir(directory)? {
+    /// Notes that a person saved files while nothing was built. They are not output, although builds may have changed them.
+    pub fn note_saved(&mut self, saved: &BTreeSet<PathBuf>) {
+        for path in saved {
+            self.outputs.remove(path);
+            self.suspects.remove(path);
+        }
+    }
+
+    fn search(&self, directory: &Path, found: &mut BTreeMap<PathBuf, Stamp>) -> io::Result<()> {
+        let Some(entries) = files::optional(fs::read_dir(directory))? else {
+            return Ok(());
+        };
+        for entry in entries {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if self.ignored.contains(&path) {
@@ -108,11 +123,11 @@ impl Sources {
             if metadata.is_dir() {
                 let is_environment = path.join("pyvenv.cfg").exists();
                 if !name.starts_with('.') && !NOT_SEARCHED.contains(&&*name) && !is_environment {
-                    self.search(&path, files)?;
+                    self.search(&path, found)?;
                 }
             } else if !(self.is_built && name.ends_with(".wasm")) {
-                files.insert(path, stamp(&metadata));
-                if files.len() > MAX_FILES {
+                found.insert(path, stamp(&metadata));
+                if found.len() > MAX_FILES {
                     let directory = directory.display();
                     return Err(io::Error::other(format!(
                         "{directory}: there are more than {MAX_FILES} files to watch"
@@ -132,9 +147,7 @@ fn stamp(metadata: &Metadata) -> Stamp {
 /// What the project's `.gitignore` names without a pattern.
 fn ignored(root: &Path) -> Vec<PathBuf> {
     let file = root.join(".gitignore");
-    let read =
-        files::require_regular(&file).and_then(|()| files::read_text(&file, MAX_IGNORE_FILE));
-    let text = read.unwrap_or_default();
+    let text = files::read_regular_text(&file, MAX_IGNORE_FILE).unwrap_or_default();
     let plain = text
         .lines()
         .map(|line| line.trim().trim_start_matches('/').trim_end_matches('/'))
@@ -180,32 +193,57 @@ mod tests {
             write(name, "changed");
         }
         let second = sources.snapshot().unwrap();
-        assert!(sources.changed(&first, &second).is_empty());
+        assert_eq!(first, second);
 
         // Each build writes `generated.js`; a person saves `policy.js` during the first.
         write("generated.js", "1");
         write("policy.js", "1");
         let third = sources.snapshot().unwrap();
-        sources.note_build(&second, &third);
-        assert_eq!(sources.changed(&second, &third).len(), 2);
+        assert_eq!(sources.note_build(&second, &third).len(), 2);
         write("generated.js", "once more");
         let fourth = sources.snapshot().unwrap();
-        sources.note_build(&third, &fourth);
-        assert!(sources.changed(&third, &fourth).is_empty());
+        assert!(sources.note_build(&third, &fourth).is_empty());
         write("policy.js", "edited");
         std::fs::remove_file(path("src/policy.rs")).unwrap();
         let fifth = sources.snapshot().unwrap();
-        let changed: Vec<PathBuf> = sources.changed(&fourth, &fifth).into_iter().collect();
+        let changed: Vec<PathBuf> = fourth.changed(&fifth).into_iter().collect();
         assert_eq!(changed, [path("policy.js"), path("src/policy.rs")]);
     }
 
     #[test]
-    fn a_directory_that_is_gone_is_named() {
-        let sources = Sources::new(vec![PathBuf::from("/nonexistent/project")], true);
-        let error = sources.snapshot().unwrap_err();
-        assert!(
-            error.to_string().starts_with("/nonexistent/project: "),
-            "{error}"
-        );
+    fn a_source_that_was_saved_during_two_builds_is_watched_again_once_it_is_saved_between_builds()
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let source = directory.path().join("policy.js");
+        let mut sources = Sources::new(vec![directory.path().to_owned()], true);
+        let save = |text: &str| {
+            std::fs::write(&source, text).unwrap();
+        };
+        let first = sources.snapshot().unwrap();
+        save("1");
+        let second = sources.snapshot().unwrap();
+        assert!(sources.note_build(&first, &second).contains(&source));
+        save("22");
+        let third = sources.snapshot().unwrap();
+        assert!(sources.note_build(&second, &third).is_empty());
+        save("333");
+        let fourth = sources.snapshot().unwrap();
+        sources.note_saved(&third.changed(&fourth));
+        save("4444");
+        let fifth = sources.snapshot().unwrap();
+        assert!(sources.note_build(&fourth, &fifth).contains(&source));
+    }
+
+    #[test]
+    fn a_place_that_is_gone_for_a_moment_has_no_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let project = directory.path().join("project");
+        let sources = Sources::new(vec![project.clone()], true);
+        let gone = sources.snapshot().unwrap();
+        std::fs::create_dir(&project).unwrap();
+        assert_eq!(sources.snapshot().unwrap(), gone);
+        std::fs::write(project.join("policy.js"), "1").unwrap();
+        let back = sources.snapshot().unwrap();
+        assert_eq!(gone.changed(&back).len(), 1);
     }
 }

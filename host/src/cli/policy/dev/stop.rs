@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM while a project is watched.
+//! SIGINT, SIGTERM and SIGHUP while a project is watched.
 //!
 //! While a build runs, a signal is only noted, so that the build is ended first. At any other time there is nothing to
 //! finish, and the process ends at once, even in the middle of a long check.
@@ -11,16 +11,17 @@ use signal_hook::flag;
 
 use crate::cli::exit::Exit;
 
-/// The signals that ask the program to end, with the exit codes for them.
-const SIGNALS: [(Signal, Exit); 2] = [
+/// The signals that ask the program to end, with the exit codes for them. A terminal that is closed sends SIGHUP.
+const SIGNALS: [(Signal, Exit); 3] = [
     (Signal::INT, Exit::Interrupted),
     (Signal::TERM, Exit::Terminated),
+    (Signal::HUP, Exit::Terminated),
 ];
 
 /// What was received.
 #[derive(Debug)]
 pub struct Stop {
-    received: [Arc<AtomicBool>; 2],
+    received: [Arc<AtomicBool>; 3],
     ends_at_once: Arc<AtomicBool>,
 }
 
@@ -32,7 +33,7 @@ impl Stop {
     /// The system does not allow it.
     pub fn install() -> std::io::Result<Stop> {
         let stop = Stop {
-            received: [Arc::default(), Arc::default()],
+            received: Default::default(),
             ends_at_once: Arc::new(AtomicBool::new(true)),
         };
         for ((signal, exit), received) in SIGNALS.iter().zip(&stop.received) {
@@ -51,9 +52,11 @@ impl Stop {
         result
     }
 
-    /// The exit code for a signal that was noted.
-    pub fn signal(&self) -> Option<Exit> {
+    /// The exit code for a signal that was noted since the last call.
+    pub fn take(&self) -> Option<Exit> {
         let mut signals = SIGNALS.iter().zip(&self.received);
-        signals.find_map(|((_, exit), received)| received.load(Ordering::SeqCst).then_some(*exit))
+        signals.find_map(|((_, exit), received)| {
+            received.swap(false, Ordering::SeqCst).then_some(*exit)
+        })
     }
 }

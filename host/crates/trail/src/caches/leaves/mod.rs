@@ -24,7 +24,7 @@ pub use tree::EntryTree;
 
 /// The prefix of a trail's origin. The trail's uuid follows, or `commit-` and the commit of its first entry if it has
 /// none.
-const ORIGIN: &str = "chiffon-audit/";
+pub(crate) const ORIGIN: &str = "chiffon-audit/";
 
 /// The Merkle tree of one trail.
 pub(crate) struct Leaves {
