@@ -214,6 +214,7 @@ fn record(criterion: &mut Criterion) {
         settings: PolicySettings::default(),
         secret: None,
         delivery: chiffon_audit_cli::recorder::Delivery::default(),
+        sealer: None,
     };
     // `NOW` is ahead of the clock, so nothing would be recorded.
     let trail = trail(place.path(), SystemClock.now());

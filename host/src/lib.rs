@@ -19,6 +19,7 @@ pub use ::recorder;
 pub use ::recorder::policies;
 pub use ::remotes;
 pub use ::reports;
+pub use ::sealing;
 pub use ::service::orchestrator;
 pub use ::service::reconcile;
 pub use ::store;

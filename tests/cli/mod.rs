@@ -22,6 +22,7 @@ mod refusals;
 mod releases;
 mod report;
 mod samples;
+mod sealing;
 mod settings;
 mod trails;
 mod usage;

@@ -22,6 +22,7 @@ mod reload;
 mod replicated;
 mod reporters;
 mod reports;
+mod sealing;
 mod tags;
 mod tls;
 mod tokens;

@@ -66,6 +66,7 @@ fn start_for(
             settings: PolicySettings::default(),
             secret: None,
             delivery: chiffon_audit_cli::recorder::Delivery::default(),
+            sealer: None,
         },
         policy_with_settings: PolicyWithSettings {
             policy: Policy::builtin(&engine).unwrap(),

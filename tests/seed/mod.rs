@@ -68,6 +68,7 @@ impl Service {
             settings: PolicySettings::default(),
             secret: None,
             delivery: chiffon_audit_cli::recorder::Delivery::default(),
+            sealer: None,
         };
         let trail = Trail::open(&repo.path, open).unwrap();
         let recorder = Recorder::new(trail, crate::policy::builtin().clone(), options);

@@ -154,6 +154,7 @@ async fn orchestrator(repo: &Repo) -> Orchestrator {
             settings: PolicySettings::default(),
             secret: None,
             delivery: chiffon_audit_cli::recorder::Delivery::default(),
+            sealer: None,
         },
         policy_with_settings: PolicyWithSettings {
             policy: crate::policy::builtin().clone(),

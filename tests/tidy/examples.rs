@@ -32,7 +32,7 @@ fn the_check_finds_what_it_is_for() {
         "host/crates/trail/src/x.rs",
         "\nuse std::process::{ExitCode, Command};\neprintln!();",
         &[
-            "host/crates/trail/src/x.rs:3: `process::Command` belongs in host/src/cli/demo/, host/src/cli/policy/dev/build.rs, host/crates/policy/src/compile.rs, host/crates/remotes/src/git.rs, host/crates/trail/src/signing/openpgp.rs, host/crates/verify/src/signature/openpgp.rs: the host runs no program but those that its operator names",
+            "host/crates/trail/src/x.rs:3: `process::Command` belongs in host/src/cli/demo/, host/src/cli/policy/dev/build.rs, host/crates/policy/src/compile.rs, host/crates/remotes/src/git.rs, host/crates/sealing/src/keys/program.rs, host/crates/trail/src/signing/openpgp.rs, host/crates/verify/src/signature/openpgp.rs: the host runs no program but those that its operator names",
             "host/crates/trail/src/x.rs:4: `eprintln!` belongs in host/src/cli/: only the command line prints",
         ],
     );

@@ -38,6 +38,7 @@ fn record(trail: &Trail, policy: &Policy, settings: &PolicySettings, id: &str) -
         settings: settings.clone(),
         secret: None,
         delivery: chiffon_audit_cli::recorder::Delivery::default(),
+        sealer: None,
     };
     let recorder = Recorder::new(trail.clone(), policy.clone(), options);
     recorder.record(format!(r#"{{"task_id":"{id}","status":"completed"}}"#).as_bytes())

@@ -39,6 +39,7 @@ pub(super) fn recorder(trail: Trail, policy: &Policy, clock: &Hands) -> Recorder
         settings: PolicySettings::default(),
         secret: None,
         delivery: chiffon_audit_cli::recorder::Delivery::default(),
+        sealer: None,
     };
     Recorder::new(trail, policy.clone(), options)
 }

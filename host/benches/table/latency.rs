@@ -35,6 +35,7 @@ pub fn recorder(bench: &Bench, repository: &Path) -> Result<Recorder> {
         settings: PolicySettings::default(),
         secret: None,
         delivery: chiffon_audit_cli::recorder::Delivery::default(),
+        sealer: None,
     };
     Ok(Recorder::new(
         Trail::open(repository, OpenOptions::default())?,

@@ -7,9 +7,9 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 
 use super::output::{HEADING, STRONG};
 use super::{
-    checkpoint, commit, completions, ddl, demo, doctor, export, hook, ingest, init, log, man, map,
-    policy, prove, ready, reconcile, replica, report, sample, serve, show, submissions, sync,
-    trail, verifier, verify, version, witness,
+    checkpoint, commit, completions, ddl, demo, doctor, erase, export, hook, ingest, init, keys,
+    log, man, map, policy, prove, ready, reconcile, replica, report, sample, serve, show,
+    submissions, sync, trail, verifier, verify, version, witness,
 };
 
 /// Every task outcome becomes exactly one durable git commit
@@ -79,6 +79,9 @@ pub enum Command {
     Submissions(submissions::Args),
     Report(report::Args),
     Export(export::Args),
+    Erase(erase::Args),
+    Erasures(erase::ListArgs),
+    Keys(keys::Args),
     Verify(verify::Args),
     Verifier(verifier::Args),
     Checkpoint(checkpoint::Args),
@@ -103,6 +106,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Record", &["commit", "ingest", "serve", "ready"]),
     ("Copy", &["sync", "replica"]),
     ("Read", &["show", "log", "submissions", "report", "export"]),
+    ("Erase", &["erase", "erasures", "keys"]),
     (
         "Prove",
         &[

@@ -11,6 +11,7 @@ use super::output::{BAD, COMMIT, FAINT, GOOD, Output, UNSURE, paint, warn};
 use super::policy::{RecordingFile, unasked};
 use super::push::PushFlags;
 use super::receipt::{Changes, Receipt, reason, result};
+use super::sealing;
 use super::session::{RecordFlags, Session};
 use super::text::Line;
 use crate::cli::Result;
@@ -46,6 +47,10 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let mut settings = session.record_settings(&args.flags)?;
+    if args.record.is_some() && sealing::is_configured(&settings) {
+        let text = "--record would write sealed members in clear text (setting seal.pointers)";
+        return Err(UsageError(text.into()).into());
+    }
     let door = args.intake.door(&mut settings)?;
     let most = door.most_bytes();
     let document =
@@ -284,6 +289,9 @@ fn print(answer: &Answer, changes: &Changes, output: &mut Output) -> io::Result<
             }
             let path = answer.path.as_deref().unwrap_or_default();
             writeln!(output, " {}", paint(FAINT, Line(path)))?;
+            if let Some(reason) = &answer.reason {
+                output.note(format_args!("  {}", Line(reason)));
+            }
             if answer.unsigned {
                 output.note(format_args!(
                     "  {}: its commit could not be signed, and says so",

@@ -3,6 +3,7 @@
 mod continuation;
 pub mod machine;
 mod replicas;
+mod sealing;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -84,6 +85,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         doctor.store(url, trail.as_ref());
     }
     if let Some(trail) = trail {
+        doctor.sealing(&trail, &settings);
         doctor.replicas(url.as_ref(), &trail);
         doctor.policy(&trail, &settings, session);
         let tried = round_trip(trail.common_dir(), &settings, session);
@@ -468,6 +470,7 @@ fn round_trip(beside: &Path, settings: &Settings, session: &Session) -> Result<(
         settings: found.settings,
         secret: None,
         delivery: crate::recorder::Delivery::default(),
+        sealer: None,
     };
     let recorder = Recorder::new(trail, found.policy, options);
     let outcome = br#"{"task_id":"doctor","status":"completed"}"#;

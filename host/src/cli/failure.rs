@@ -16,8 +16,10 @@ use crate::policies::PoliciesError;
 use crate::policy::{CompileError, LoadError, RecordingError};
 use crate::reconcile::ReconcileError;
 use crate::recorder::continuation::ContinuationError;
+use crate::recorder::erasures::ErasureError;
 use crate::replication::ReplicationError;
 use crate::reports::LayoutError;
+use crate::sealing::KeyStoreError;
 use crate::store::StoreError;
 use crate::trail::TrailError;
 use crate::verify::VerifyError;
@@ -123,6 +125,31 @@ impl From<RemoteError> for Failure {
             cause: Some(error.cause()),
             retry: error.may_pass(),
             ..Failure::from_error(Exit::of_remote_error(&error), error)
+        }
+    }
+}
+
+impl From<KeyStoreError> for Failure {
+    fn from(error: KeyStoreError) -> Failure {
+        Failure {
+            cause: Some(Cause::Keys),
+            retry: true,
+            ..Failure::from_error(Exit::CouldNot, error)
+        }
+    }
+}
+
+impl From<ErasureError> for Failure {
+    fn from(error: ErasureError) -> Failure {
+        match error {
+            ErasureError::Trail(error) => error.into(),
+            ErasureError::Load(error) => error.into(),
+            ErasureError::Keys(error) => error.into(),
+            error => Failure {
+                cause: Some(Cause::Keys),
+                retry: true,
+                ..Failure::from_error(Exit::CouldNot, error)
+            },
         }
     }
 }
@@ -242,6 +269,7 @@ could_not! {
     LayoutError,
     crate::pages::LayoutError,
     RecordingError,
+    crate::sealing::SealError,
     serde_json::Error,
     tempfile::PersistError,
     tokio::task::JoinError,

@@ -9,6 +9,7 @@ mod completions;
 mod ddl;
 mod demo;
 mod doctor;
+mod erase;
 mod exit;
 mod export;
 mod failure;
@@ -16,6 +17,7 @@ mod hook;
 mod ingest;
 mod init;
 mod intake;
+mod keys;
 mod log;
 mod man;
 mod map;
@@ -31,6 +33,8 @@ mod reconcile;
 mod replica;
 mod report;
 mod sample;
+mod sealed_view;
+mod sealing;
 mod serve;
 mod session;
 mod settings_file;
@@ -151,6 +155,9 @@ fn dispatch(command: Command, session: &mut Session) -> Result<Exit> {
         Command::Report(args) => report::run(&args, session),
         Command::Export(args) => export::run(&args, session),
         Command::Verifier(args) => verifier::run(&args, session),
+        Command::Erase(args) => erase::run(&args, session),
+        Command::Erasures(args) => erase::list(&args, session),
+        Command::Keys(args) => keys::run(&args, session),
         Command::Verify(args) => verify::run(&args, session),
         Command::Checkpoint(args) => checkpoint::run(&args, session),
         Command::Prove(args) => prove::run(&args, session),

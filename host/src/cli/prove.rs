@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::checkpoint::{key, warn_of_another_trail};
 use super::exit::{Exit, UsageError};
 use super::output::{FAINT, GOOD, SCHEMA, paint};
+use super::sealing::opener;
 use super::session::Session;
 use super::text::Line;
 use crate::checkpoint::{self, Proof, Target};
@@ -15,7 +16,7 @@ use crate::cli::Result;
 use crate::cli::failure::{Context as _, failure};
 use crate::config::{CheckpointSettings, Settings};
 use crate::outcome::TaskId;
-use crate::trail::Earlier;
+use crate::trail::{Earlier, Trail};
 
 /// Prove one entry, in a file that needs no repository
 ///
@@ -40,6 +41,10 @@ pub struct Args {
     /// Prove it with a new checkpoint, signed with this key [default: setting checkpoint.key]
     #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
     key: Option<PathBuf>,
+    /// Also write the value of this sealed member to FILE.disclosures, an SD-JWT disclosure (RFC 9901) that the digest in
+    /// the entry fixes; can be repeated. Without it a proof discloses nothing that is sealed
+    #[arg(long, value_name = "POINTER")]
+    disclose: Vec<String>,
 }
 
 /// The form of the output. The variants have no documentation, so that the help lists them on one line.
@@ -60,6 +65,8 @@ struct ProofJson<'a> {
     size: u64,
     origin: &'a str,
     time: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    disclosures: &'a [String],
 }
 
 /// Runs the command.
@@ -85,6 +92,10 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     if args.format == Form::Cose && args.to.as_deref() == Some(Path::new("-")) {
         let message =
             "a COSE receipt is two files and cannot go to standard output: give --to FILE";
+        return Err(UsageError(message.into()).into());
+    }
+    if !args.disclose.is_empty() && args.to.as_deref() == Some(Path::new("-")) {
+        let message = "disclosures are a file beside the proof: give --to FILE";
         return Err(UsageError(message.into()).into());
     }
     let trail = session.trail(&settings)?;
@@ -137,8 +148,15 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         beside.push(".leaf");
         checkpoint::write_file(Path::new(&beside), leaf)?;
     }
+    let disclosures = disclosures(args, &settings, &trail, &task, session)?;
     if let Some(file) = &file {
         checkpoint::write_file(file, &proof.file)?;
+        if !disclosures.is_empty() {
+            let mut beside = file.as_os_str().to_owned();
+            beside.push(".disclosures");
+            let lines = disclosures.join("\n") + "\n";
+            checkpoint::write_file(Path::new(&beside), lines.as_bytes())?;
+        }
     }
     let output = &mut session.output;
     if output.is_json() {
@@ -152,6 +170,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             size: proof.checkpoint.size,
             origin: &proof.checkpoint.origin,
             time: proof.checkpoint.time.as_deref(),
+            disclosures: &disclosures,
         })?;
         return Ok(Exit::Done);
     }
@@ -177,4 +196,25 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     )?;
     writeln!(output, "{}", paint(FAINT, Line(&line)))?;
     Ok(Exit::Done)
+}
+
+/// The disclosures of the sealed members that the options name.
+fn disclosures(
+    args: &Args,
+    settings: &Settings,
+    trail: &Trail,
+    task: &TaskId,
+    session: &Session,
+) -> Result<Vec<String>> {
+    if args.disclose.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sealer = opener(settings, trail, session)?;
+    let recorded = trail.find(task)?.context("the entry is not in the trail")?;
+    let entry = String::from_utf8_lossy(&recorded.entry);
+    let each = args.disclose.iter().map(|pointer| {
+        let disclosed = sealer.disclose(task.as_str(), &entry, pointer)?;
+        disclosed.with_context(|| format!("no sealed member {} in the entry", Line(pointer)))
+    });
+    each.collect()
 }

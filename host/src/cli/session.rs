@@ -14,6 +14,7 @@ use super::intake::delivery;
 use super::output::{Output, SlowCompileNotice, warn};
 use super::policy::{Source, check_declared, check_signed};
 use super::replica::attach_log;
+use super::sealing;
 use super::settings_file::{SettingsFile, joined_settings, settings_file};
 use super::signing;
 use super::text::Line;
@@ -290,6 +291,7 @@ impl Session {
             settings: policy_settings,
             secret,
             delivery: delivery(settings, [])?,
+            sealer: sealing::sealer(settings, trail, self.clock.now())?,
         };
         Ok((policy, options))
     }

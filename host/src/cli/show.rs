@@ -10,6 +10,7 @@ use ::intake::{candidates, source_id_of};
 
 use super::exit::{Exit, UsageError};
 use super::output::{COMMIT, SCHEMA, paint};
+use super::sealed_view::{ErasedMember, OpenFlag, SealedView};
 use super::session::Session;
 use super::text::{Line, Lines, one_line_json};
 use crate::cli::Result;
@@ -38,6 +39,8 @@ pub struct Args {
     /// Print the entry's bytes and nothing else, unescaped
     #[arg(long, conflicts_with = "json")]
     raw: bool,
+    #[command(flatten)]
+    open: OpenFlag,
 }
 
 #[derive(Serialize)]
@@ -53,6 +56,9 @@ struct EntryOutput<'a> {
     trail: Option<&'a str>,
     /// Who reported the outcome, according to the commit; `null` if it names nobody.
     reporter: Option<&'a str>,
+    /// Members whose keys were destroyed.
+    #[serde(skip_serializing_if = "<[ErasedMember]>::is_empty")]
+    erased: &'a [ErasedMember],
     entry: EntryJson,
 }
 
@@ -209,9 +215,12 @@ fn show(
             trail.reference()
         ));
     }
+    let settings = session.settings(Settings::default())?;
+    let view = SealedView::new(args.open, &settings, trail, session)?;
+    let shown = view.show(task_id.as_str(), entry)?;
     let output = &mut session.output;
     if args.raw {
-        output.write_all(entry)?;
+        output.write_all(&shown.bytes)?;
     } else if output.is_json() {
         output.object(&EntryOutput {
             schema: SCHEMA,
@@ -221,7 +230,8 @@ fn show(
             altered: *altered,
             trail: origin,
             reporter: reporter.as_ref().map(Reporter::as_str),
-            entry: EntryJson::new(entry),
+            erased: &shown.erased,
+            entry: EntryJson::new(&shown.bytes),
         })?;
     } else {
         let commit = commit.as_deref().unwrap_or(
@@ -233,8 +243,11 @@ fn show(
             writeln!(output, "Reporter: {reporter}")?;
         }
         writeln!(output)?;
-        let text = String::from_utf8_lossy(entry);
+        let text = String::from_utf8_lossy(&shown.bytes);
         writeln!(output, "{}", Lines(text.trim_end_matches('\n')))?;
+        for note in shown.notes() {
+            output.note(format_args!("{note}"));
+        }
     }
     Ok(())
 }

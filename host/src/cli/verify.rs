@@ -5,6 +5,7 @@ mod flags;
 mod proof;
 mod remote;
 mod sample;
+mod sealed;
 
 use std::cell::RefCell;
 use std::io::{self, Write as _};
@@ -23,6 +24,7 @@ use super::text::Line;
 use crate::cli::Result;
 use crate::outcome::counted;
 use crate::verify::{self, AuditResult, Claim, Report, Verdict};
+use sealed::{Sealed, SealedCount};
 
 /// Audit a trail, or any clone of one
 ///
@@ -70,6 +72,9 @@ struct Audit<'a> {
     result: AuditResult,
     #[serde(flatten)]
     report: &'a Report,
+    /// What is sealed and erased, if anything is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed: Option<Sealed>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     copies: &'a [CopyAudit<'a>],
 }
@@ -128,6 +133,8 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     };
     let copies = FetchedCopies::fetch(&args.flags, &path, args.full, session)?;
     copies.add_to(&mut options);
+    let sealed = SealedCount::default();
+    options.visitors.push(&sealed);
     let report = verify::verify(&path, &options);
     progress.borrow().finish();
     let report = report?;
@@ -155,10 +162,14 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             schema: SCHEMA,
             result,
             report: &report,
+            sealed: sealed.counts(),
             copies: &copies,
         })?;
     } else {
         print(&report, report.result(), output)?;
+        if let Some(sealed) = sealed.counts() {
+            writeln!(output, "{}", paint(FAINT, sealed.sentence()))?;
+        }
         for copy in &copies {
             writeln!(output, "\nThe copy at {}:\n", Line(copy.name))?;
             print(&copy.report, copy.result, output)?;

@@ -119,6 +119,17 @@ pub(super) const POINTERS: Form<Vec<String>> = Form::new(
     |value| value.pointers(),
 );
 
+pub(super) const SEALED_POINTERS: Form<Vec<String>> = Form::new(
+    "a list of JSON pointers, with `*` for every member or element, such as `/metadata/*/email`",
+    |value| value.pointers(),
+);
+
+pub(super) const POINTER: Form<String> =
+    Form::new("a JSON pointer, such as `/metadata/user`", |value| {
+        let text = value.text().filter(|text| text.starts_with('/'))?;
+        Some(text.to_owned())
+    });
+
 pub(super) const STATUS_MAP: Form<StatusMap> = Form::new(
     "`common`, or a table from words to statuses or `not_terminal`",
     |value| value.status_map(),

@@ -18,6 +18,7 @@ mod intake;
 mod key;
 mod remotes;
 mod repository;
+mod seal;
 mod service;
 mod signing;
 mod table;
@@ -37,6 +38,7 @@ pub use hooks::{HookScheme, HookSettings};
 pub use intake::{IntakeSettings, NonFinite, OverdueSettings, StatusMap};
 pub use remotes::{RemoteSettings, SyncSettings};
 pub use repository::repository_file;
+pub use seal::SealSettings;
 pub use service::ServiceSettings;
 pub use signing::{Signing, SigningExtent, SigningFailure};
 
@@ -101,6 +103,8 @@ pub struct Settings {
     pub secret_file: Option<PathBuf>,
     /// How commits are signed.
     pub signing: Signing,
+    /// Which members are sealed, and with what keys.
+    pub seal: SealSettings,
     /// How checkpoints are made.
     pub checkpoint: CheckpointSettings,
     /// How long to wait for a lock held by another process.

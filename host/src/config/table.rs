@@ -2,8 +2,8 @@
 
 use super::key::{
     AUTHOR, EXTENT, FINGERPRINT, HOSTS, Key, LAYOUT, LIMIT, LISTEN, NAMES, NON_FINITE, ON_FAILURE,
-    ON_POLICY_FAULT, OVERDUE, PATH, POINTERS, PROGRAM, SCHEMA_NAME, SPAN, STATUS_MAP, STORE_URL,
-    SWITCH, TIME, TOKENS, WHOLE_SECONDS,
+    ON_POLICY_FAULT, OVERDUE, PATH, POINTER, POINTERS, PROGRAM, SCHEMA_NAME, SEALED_POINTERS, SPAN,
+    STATUS_MAP, STORE_URL, SWITCH, TIME, TOKENS, WHOLE_SECONDS,
 };
 
 /// The table whose keys belong to the policy and are not checked here.
@@ -122,6 +122,23 @@ pub(super) const KEYS: &[Key] = settings! {
         "checkpoint.every" (operator) checkpoint.every: TIME,
             "none",
             "seconds between the checkpoints that `serve` makes";
+    }
+    "Sealed members" {
+        "seal.pointers" (operator) seal.pointers: SEALED_POINTERS,
+            "none",
+            "the members of entries that are sealed: see [Seal members and erase them](../how-to/seal-and-erase.md)";
+        "seal.subject" (operator) seal.subject: POINTER,
+            "none: each task has a key",
+            "the member that names the person or tenant. All keys of one can be erased at once";
+        "seal.key_file" (operator) seal.key_file: PATH,
+            "none",
+            "file of the key-encryption key, 32 bytes. It is made with the key store";
+        "seal.key_program" (operator) seal.key_program: PROGRAM,
+            "none",
+            "the program that wraps and unwraps the key-encryption key instead";
+        "seal.key_store" (operator) seal.key_store: PATH,
+            "`chiffon-audit/keys.sqlite` in the git directory",
+            "the key store, a SQLite file";
     }
     "Copies" {
         "sync.every" (operator) sync.every: TIME,

@@ -112,6 +112,7 @@ impl Builder {
                 settings: theirs,
                 secret: self.secret,
                 delivery: recorder::Delivery::default(),
+                sealer: None,
             },
             policy_with_settings: PolicyWithSettings { policy, settings },
             load_policy: Box::new(|_, _| {

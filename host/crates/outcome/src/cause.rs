@@ -107,6 +107,10 @@ causes! {
     Settings = "settings",
     /// The store that keeps pending submissions cannot be used. The recorder never sets this cause.
     Store = "store",
+    /// The keys of sealed members cannot be used.
+    Keys = "keys",
+    /// The key of the task was erased.
+    Erased = "erased",
     /// No checkpoint is kept. The recorder never sets this cause.
     Checkpoint = "checkpoint",
     /// A part of the host has panicked and was started again.
@@ -167,6 +171,7 @@ impl Cause {
                     | Cause::PolicyUnavailable
                     | Cause::Differs
                     | Cause::CaseCollision
+                    | Cause::Erased
                     | Cause::Elsewhere
                     | Cause::HashCollision
                     | Cause::Filter

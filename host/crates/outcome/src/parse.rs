@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::document::{MAX_VIOLATIONS, Rejection, Violation, field_name};
 use super::json::{self, Members};
+use super::reserved::find_reserved;
 use super::time::is_iso8601;
 use super::{DispatchInfo, ExecutionResult, Statuses, TaskId, TaskOutcome, TaskStatus};
 
@@ -37,6 +38,9 @@ impl Default for Limits {
 
 /// What to do about an id that is no task id.
 const ENCODING: &str = "; `--encode-ids`, or `?ids=encode` over HTTP, takes any id";
+
+/// Why the reserved member is not taken from others.
+const RESERVED_MEMBER: &str = "must not have the member `$sealed`, which only the host writes";
 
 impl TaskOutcome {
     /// Parses an outcome document.
@@ -68,6 +72,9 @@ impl<'a> TaskOutcome<Cow<'a, str>> {
     /// The same as [`TaskOutcome::parse`].
     pub fn read(document: &'a [u8], limits: &Limits) -> Result<Self, Rejection> {
         let text = well_formed(document, limits)?;
+        if let Some(pointer) = find_reserved(text) {
+            return Err(Violation::new(pointer, RESERVED_MEMBER).into());
+        }
         let mut fields = Fields {
             violations: Vec::new(),
         };

@@ -259,7 +259,7 @@ pub fn record_begin(
 }
 
 /// Records an outcome of the host.
-fn record_own(
+pub(super) fn record_own(
     trail: &Trail,
     document: &[u8],
     engine: &Engine,
@@ -271,6 +271,7 @@ fn record_own(
         settings: PolicySettings::default(),
         secret: None,
         delivery: Delivery::default(),
+        sealer: None,
     };
     let recorder = Recorder::new(trail.clone(), Policy::builtin(engine)?, options);
     Ok(recorder.submit_as(Report::Own, document, None).wait())

@@ -9,11 +9,14 @@ mod answer;
 pub mod continuation;
 mod delivery;
 mod earlier;
+pub mod erasures;
 mod former;
 mod keyed;
+mod pending;
 pub mod policies;
 mod readable;
 mod sameness;
+mod sealed;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +25,7 @@ use outcome::clock::{Clock, Timestamp};
 use outcome::continuation::is_reserved;
 use outcome::{self, Cause, Reporter, TaskId, TaskOutcome, Violation};
 use policy::{self, Call, LogLine, Policy, PolicySettings, Recording, Trial, Verdict};
+use sealing::Sealer;
 use trail::{Earlier, NewEntry, Provenance, Snapshot, Ticket, Trail, TrailError};
 
 use former::FormerPolicies;
@@ -29,8 +33,11 @@ use former::FormerPolicies;
 pub use answer::{Answer, AnswerKind};
 pub use delivery::{Delivery, Report};
 pub use keyed::keyed_digest;
+pub use pending::Pending;
+pub use sealed::KeyPreparer;
 
 use readable::EntrySnapshot;
+use sealed::SealedDecision;
 
 /// What a recorder needs.
 #[derive(Clone)]
@@ -45,6 +52,8 @@ pub struct Options {
     pub secret: Option<Vec<u8>>,
     /// What does not decide whether two outcomes are the same.
     pub delivery: Delivery,
+    /// Seals members of entries, if the operator wants that.
+    pub sealer: Option<Arc<Sealer>>,
 }
 
 /// Records outcomes. Several threads may share one recorder.
@@ -64,16 +73,6 @@ struct Inner {
     former: FormerPolicies,
 }
 
-/// A decided submission. If it got a place in the trail, the entry is not durable yet.
-pub struct Pending {
-    recorder: Recorder,
-    document: Vec<u8>,
-    reporter: Option<Reporter>,
-    report: Report,
-    outcome: Option<Box<TaskOutcome>>,
-    decision: Decision,
-}
-
 enum Decision {
     Final(Answer),
     Placed {
@@ -83,8 +82,22 @@ enum Decision {
     },
     Rests {
         snapshot: Snapshot,
+        /// The existing entry in clear text.
+        opened: Option<Arc<[u8]>>,
         answer: Answer,
     },
+}
+
+impl Decision {
+    fn answer_mut(&mut self) -> &mut Answer {
+        match self {
+            Decision::Final(answer)
+            | Decision::Placed {
+                decided: answer, ..
+            }
+            | Decision::Rests { answer, .. } => answer,
+        }
+    }
 }
 
 /// How often an outcome is decided again because the trail changed meanwhile. Each time another process has recorded
@@ -211,7 +224,10 @@ impl Recorder {
     ) -> Decision {
         for _ in 0..MAX_DECISIONS {
             match self.attempt(outcome, document, report, reporter) {
-                Ok(decision) => return decision,
+                Ok(mut decision) => {
+                    self.remove_secrets(outcome, document, decision.answer_mut());
+                    return decision;
+                }
                 Err(TrailError::Changed) => {}
                 Err(error) => return Decision::Final(Answer::failed(outcome, &error)),
             }
@@ -249,6 +265,17 @@ impl Recorder {
             Some(earlier) => Some(Arc::clone(&earlier.entry)),
             None => snapshot.entry.clone(),
         };
+        let opened = entry
+            .as_ref()
+            .map(|entry| self.open_existing(outcome, entry, now));
+        let opened = match opened.transpose() {
+            Ok(opened) => opened,
+            Err(answer) => return Ok(Decision::Final(*answer)),
+        };
+        let erased = opened
+            .as_ref()
+            .map_or(&[] as &[String], |opened| &opened.erased);
+        let entry = opened.as_ref().map(|opened| Arc::clone(&opened.entry));
         let readable = Box::new(EntrySnapshot(entry.clone()));
         let existing = entry.as_deref();
         let mut answer = Answer::unavailable(Some(outcome.task_id.to_string()));
@@ -290,10 +317,15 @@ impl Recorder {
             Ok(Verdict::Commit { entry, subject }) => {
                 trail.check_no_filter(&outcome.task_id)?;
                 self.keep_policy(now)?;
+                let sealed = self.seal_decision(outcome, document, entry, &subject, now);
+                let SealedDecision { entry, document } = match sealed {
+                    Ok(sealed) => sealed,
+                    Err(refusal) => return Ok(Decision::Final(*refusal)),
+                };
                 let keyed = options
                     .secret
                     .as_deref()
-                    .map(|secret| keyed_digest(secret, document));
+                    .map(|secret| keyed_digest(secret, &document));
                 let provenance = Provenance {
                     outcome: keyed,
                     reporter: reporter.cloned(),
@@ -317,6 +349,10 @@ impl Recorder {
             }
             Ok(Verdict::AlreadyRecorded) => {
                 answer.result = AnswerKind::AlreadyRecorded;
+                if !erased.is_empty() {
+                    let erased = erased.join(", ");
+                    answer.reason = Some(format!("erased members were not compared: {erased}"));
+                }
                 // Not left to a policy: two tasks whose original ids differ are never the same.
                 let other = existing.and_then(|entry| delivery::other_source(document, entry));
                 if let Some(reason) = other {
@@ -358,7 +394,11 @@ impl Recorder {
         }
         Ok(match earlier {
             Some(earlier) => Decision::Final(self.answer_from_earlier(outcome, &earlier, answer)),
-            None => Decision::Rests { snapshot, answer },
+            None => Decision::Rests {
+                snapshot,
+                opened: entry,
+                answer,
+            },
         })
     }
 
@@ -375,116 +415,5 @@ impl Recorder {
             inner.kept.store(true, Ordering::Release);
         }
         Ok(())
-    }
-}
-
-impl Pending {
-    /// Whether [`Pending::wait`] would return without waiting for the disk.
-    pub fn is_ready(&self) -> bool {
-        match &self.decision {
-            Decision::Final(_) => true,
-            Decision::Placed { ticket, .. } => ticket.is_settled(),
-            Decision::Rests { snapshot, .. } => snapshot.is_settled(),
-        }
-    }
-
-    /// The answer, if it does not depend on anything that must still become durable.
-    pub fn answer(&self) -> Option<&Answer> {
-        match &self.decision {
-            Decision::Final(answer) => Some(answer),
-            _ => None,
-        }
-    }
-
-    /// Calls `then` as soon as [`Pending::wait`] would return without waiting for the disk, which may be immediately.
-    ///
-    /// `then` MUST be quick and MUST NOT wait: it may run on the thread that makes entries durable. If another
-    /// process has changed the trail, the decision is repeated, and then `wait` may still block.
-    pub fn on_ready(&self, then: Box<dyn FnOnce() + Send>) {
-        let ticket = match &self.decision {
-            Decision::Final(_) => None,
-            Decision::Placed { ticket, .. } => Some(ticket),
-            Decision::Rests { snapshot, .. } => snapshot.depends_on(),
-        };
-        match ticket {
-            Some(ticket) => ticket.on_settled(then),
-            None => then(),
-        }
-    }
-
-    /// Blocks until the answer is final and everything that it depends on is durable.
-    pub fn wait(mut self) -> Answer {
-        for _ in 0..MAX_DECISIONS {
-            let Some(outcome) = &self.outcome else { break };
-            let trail = &self.recorder.inner.trail;
-            let failed = match self.decision {
-                Decision::Final(answer) => return answer,
-                Decision::Placed {
-                    ticket,
-                    entry,
-                    decided,
-                } => match ticket.wait() {
-                    Ok(placed) => {
-                        return Answer {
-                            result: AnswerKind::Committed,
-                            commit: Some(placed.commit),
-                            path: Some(placed.path),
-                            reference: Some(trail.reference().to_owned()),
-                            entry: Some(entry),
-                            reporter: self.reporter,
-                            unsigned: placed.unsigned,
-                            retry: false,
-                            ..decided
-                        };
-                    }
-                    Err(error) => error,
-                },
-                Decision::Rests {
-                    snapshot,
-                    mut answer,
-                } => match trail.confirm(&outcome.task_id, &snapshot) {
-                    Ok(()) => {
-                        if let Ok(Some((path, commit))) = trail.locate(&outcome.task_id)
-                            && let Ok(named) = commit
-                                .as_deref()
-                                .map(|commit| trail.reporter_of(commit))
-                                .transpose()
-                        {
-                            answer.reporter = named.flatten();
-                            answer.path = Some(path);
-                            answer.reference = Some(trail.reference().to_owned());
-                            answer.commit = commit;
-                        }
-                        if answer.result == AnswerKind::Conflicting {
-                            let entry = snapshot.entry.as_ref();
-                            self.recorder.reconsider(outcome, trail, entry, &mut answer);
-                        }
-                        if answer.result == AnswerKind::AlreadyRecorded {
-                            if let Err(error) = answer.check_recorded(trail) {
-                                return Answer::failed(outcome, &error);
-                            }
-                            answer.entry = snapshot.entry;
-                            answer.retry = false;
-                        }
-                        return answer;
-                    }
-                    Err(error) => error,
-                },
-            };
-            self.decision = match failed {
-                TrailError::Changed => self.recorder.decide(
-                    outcome,
-                    &self.document,
-                    self.report,
-                    self.reporter.as_ref(),
-                ),
-                error => Decision::Final(Answer::failed(outcome, &error)),
-            };
-        }
-        match (self.decision, self.outcome) {
-            (Decision::Final(answer), _) => answer,
-            (_, Some(outcome)) => Answer::failed(&outcome, &TrailError::Changed),
-            (_, None) => Answer::refused(None, Vec::new()),
-        }
     }
 }

@@ -7,7 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use crate::cli::Result;
 use crate::cli::output::{SCHEMA, write_object};
+use crate::cli::sealed_view::SealedView;
 use crate::cli::show::EntryJson;
 use crate::clock::Timestamp;
 use crate::verify::TrailCommit;
@@ -24,7 +26,7 @@ pub(super) struct Entry<'a> {
     reporter: Option<&'a str>,
     task_id: String,
     timestamp: String,
-    bytes: &'a [u8],
+    bytes: Cow<'a, [u8]>,
     raw: Option<(String, String)>,
     pub(super) time: Timestamp,
 }
@@ -107,10 +109,20 @@ impl<'a> Entry<'a> {
             reporter: commit.reporter,
             task_id: members.task_id.into_owned(),
             timestamp: members.timestamp.into_owned(),
-            bytes: entry.bytes,
+            bytes: Cow::Borrowed(entry.bytes),
             raw: raw.then(|| (STANDARD.encode(entry.bytes), STANDARD.encode(commit.raw))),
             time,
         })
+    }
+
+    /// Opens sealed members, if the view does that. The raw bytes stay sealed: the proof is about them.
+    pub(super) fn open(&mut self, view: &SealedView) -> Result<()> {
+        let opened = match view.show(&self.task_id, &self.bytes)?.bytes {
+            Cow::Owned(opened) => opened,
+            Cow::Borrowed(_) => return Ok(()),
+        };
+        self.bytes = Cow::Owned(opened);
+        Ok(())
     }
 
     /// Writes the entry as a line of NDJSON.
@@ -129,7 +141,7 @@ impl<'a> Entry<'a> {
                 policy: self.policy,
                 settings: self.settings,
                 reporter: self.reporter,
-                entry: EntryJson::new(self.bytes),
+                entry: EntryJson::new(&self.bytes),
                 entry_base64: self.raw.as_ref().map(|(entry, _)| entry.as_str()),
                 commit_base64: self.raw.as_ref().map(|(_, commit)| commit.as_str()),
             },
@@ -158,7 +170,7 @@ impl<'a> Entry<'a> {
                 auditsettings: self.settings,
                 auditreporter: self.reporter,
                 auditcommitobject: raw.map(|(_, commit)| commit.as_str()),
-                data: raw.is_none().then(|| EntryJson::new(self.bytes)),
+                data: raw.is_none().then(|| EntryJson::new(&self.bytes)),
                 data_base64: raw.map(|(entry, _)| entry.as_str()),
             },
         )

@@ -13,12 +13,14 @@ use clap::ValueEnum;
 use super::exit::Exit;
 use super::output::{BAD, Output, UNSURE, paint};
 use super::progress::Progress;
+use super::sealed_view::{OpenFlag, SealedView};
 use super::session::Session;
 use super::text::Line;
 use super::time::{self, Bound};
 use crate::cli::Result;
 use crate::cli::failure::Context as _;
 use crate::clock::Timestamp;
+use crate::config::Settings;
 use crate::verify::{self, Report, TrailCommit, Verdict, Visitor, Walk};
 use form::Entry;
 
@@ -54,6 +56,8 @@ pub struct Args {
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    open: OpenFlag,
 }
 
 /// The form of a line. The variants have no documentation, so that the help lists them on one line.
@@ -79,6 +83,14 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     if args.reference.is_none() {
         session.check_not_missing(&session.directory)?;
     }
+    let view = match args.open.is_set() {
+        true => {
+            let settings = session.settings(Settings::default())?;
+            let trail = session.trail_to_read(&settings, args.reference.as_deref())?;
+            SealedView::new(args.open, &settings, &trail, session)?
+        }
+        false => SealedView::closed(),
+    };
     let file = args.output.as_ref().map(|path| {
         let file = std::fs::File::create(path);
         file.with_context(|| format!("cannot write {}", path.display()))
@@ -95,6 +107,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let exporter = Exporter {
         format: args.format,
         raw: args.raw,
+        view: &view,
         since,
         until,
         state: &state,
@@ -156,6 +169,7 @@ fn judge(report: &Report, output: &mut Output) -> Exit {
 struct Exporter<'a, 'b> {
     format: Format,
     raw: bool,
+    view: &'a SealedView,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     state: &'a Mutex<State<'b>>,
@@ -178,7 +192,7 @@ impl Visitor for Exporter<'_, '_> {
     }
 
     fn visit(&self, commit: &TrailCommit<'_>) {
-        let Some(entry) = Entry::new(commit, self.raw) else {
+        let Some(mut entry) = Entry::new(commit, self.raw) else {
             return;
         };
         if self.since.is_some_and(|since| entry.time < since)
@@ -188,6 +202,10 @@ impl Visitor for Exporter<'_, '_> {
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.failed.is_some() {
+            return;
+        }
+        if let Err(error) = entry.open(self.view) {
+            state.failed = Some(io::Error::other(format!("{error:#}")));
             return;
         }
         let State { sink, source, .. } = &mut *state;

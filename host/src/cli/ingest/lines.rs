@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use intake::{Door, Taken};
+use intake::{Door, Taken, TakenKind};
 
 use super::documents::Documents;
 use crate::outcome::TaskOutcome;
+use crate::recorder::KeyPreparer;
 
 /// A source of lines.
 #[derive(Clone, Debug)]
@@ -80,6 +81,21 @@ pub struct Reading {
     pub door: Arc<Door>,
     /// Whether records keep their lines.
     pub keeps_lines: bool,
+    /// Makes the keys of sealed members, while earlier records are decided.
+    pub keys: Option<KeyPreparer>,
+}
+
+impl Record {
+    /// The outcome document, if it is one.
+    pub fn outcome(&self) -> Option<&[u8]> {
+        match self.taken.as_ref()? {
+            Taken {
+                kind: TakenKind::Outcome { document },
+                ..
+            } => Some(document),
+            _ => None,
+        }
+    }
 }
 
 impl Reading {
@@ -199,6 +215,9 @@ fn read_one(
             .into_iter()
             .flat_map(|line| reading.records(line))
             .collect();
+        if let Some(keys) = &reading.keys {
+            keys.prepare(records.iter().filter_map(Record::outcome));
+        }
         // An error means that the receiver is gone: the command is ending.
         if !records.is_empty() && sender.send(Event::Records(index, records)).is_err()
             || length == 0

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use intake::{Taken, TakenKind};
+use intake::TakenKind;
 
 use super::commit::{BEGUN, print_policy_log};
 use super::exit::{Exit, UsageError, cannot_read};
@@ -24,6 +24,7 @@ use super::output::{Output, warn};
 use super::progress::Progress;
 use super::push::PushFlags;
 use super::receipt::{Changes, reason};
+use super::sealing;
 use super::session::{RecordFlags, Session};
 use super::text;
 use crate::cli::Result;
@@ -103,6 +104,10 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             }
         }
     }
+    if args.rejects.is_some() && sealing::is_configured(&settings) {
+        let text = "--rejects would write sealed members in clear text (setting seal.pointers); --receipts names the lines";
+        return Err(UsageError(text.into()).into());
+    }
     let at_remote = args.push.open(session, &settings, Allocation::Pooling)?;
     let recorder = match at_remote {
         Some(recorder) => LineRecorder::AtRemote(Box::new(recorder)),
@@ -137,6 +142,10 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let reading = Reading {
         door,
         keeps_lines: ingest.report.keeps_rejects(),
+        keys: match &ingest.recorder {
+            LineRecorder::Here(recorder) => recorder.key_preparer(),
+            LineRecorder::AtRemote(_) => None,
+        },
     };
     lines::read(sources, reading, sender);
     let done = ingest.run(&events, &stop);
@@ -213,17 +222,6 @@ enum PendingAnswer {
     },
 }
 
-/// The outcome document of a record.
-fn outcome_of(record: &Record) -> Option<&[u8]> {
-    match record.taken.as_ref()? {
-        Taken {
-            kind: TakenKind::Outcome { document },
-            ..
-        } => Some(document),
-        _ => None,
-    }
-}
-
 impl PendingLine {
     fn is_ready(&self) -> bool {
         match &self.answer {
@@ -250,7 +248,7 @@ impl Ingest<'_> {
             match event {
                 Some(Event::Records(source, records)) => {
                     if let LineRecorder::Here(recorder) = &self.recorder {
-                        recorder.expect(records.iter().filter_map(outcome_of));
+                        recorder.expect(records.iter().filter_map(Record::outcome));
                     }
                     for record in records {
                         // Lines that are not accepted yet are left for another run.

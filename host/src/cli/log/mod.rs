@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::commit::short;
 use super::exit::Exit;
 use super::output::{BAD, COMMIT, GOOD, Output, SCHEMA, UNSURE, paint};
+use super::sealed_view::{ErasedMember, OpenFlag, SealedView, Shown};
 use super::session::Session;
 use super::show::EntryJson;
 use super::store::{open_to_read, place, runtime};
@@ -88,6 +89,8 @@ pub struct Args {
     /// Print a table: time, status, commit, task, services, intent
     #[arg(long, conflicts_with = "json")]
     table: bool,
+    #[command(flatten)]
+    open: OpenFlag,
 }
 
 /// Runs the command.
@@ -101,8 +104,10 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     if let Some(says) = trail.cut_off_note() {
         session.output.note(format_args!("note: {says}"));
     }
+    let view = SealedView::new(args.open, &settings, &trail, session)?;
     let mut printer = EntryPrinter {
         args,
+        view: &view,
         filter: &filter,
         output: &mut session.output,
         skip: args.skip,
@@ -158,6 +163,7 @@ fn by_store(url: &StoreUrl, trail: &Trail, printer: &mut EntryPrinter<'_>) -> Re
 /// How found entries are printed.
 struct EntryPrinter<'a> {
     args: &'a Args,
+    view: &'a SealedView,
     filter: &'a Filter<'a>,
     output: &'a mut Output,
     skip: usize,
@@ -167,7 +173,7 @@ struct EntryPrinter<'a> {
 
 impl EntryPrinter<'_> {
     /// Prints an entry if it matches the filter.
-    fn show(&mut self, logged: &LoggedEntry) -> io::Result<()> {
+    fn show(&mut self, logged: &LoggedEntry) -> Result<()> {
         let fields = Fields::read(&logged.entry);
         if self.left == 0 || !self.filter.matches(logged, fields.as_ref()) {
             return Ok(());
@@ -179,8 +185,9 @@ impl EntryPrinter<'_> {
         self.left -= 1;
         let is_first = std::mem::replace(&mut self.is_first, false);
         let output = &mut *self.output;
-        if output.is_json() {
-            output.object(&Logged::new(logged, fields.as_ref()))
+        let printed = if output.is_json() {
+            let shown = self.view.show(&logged.task_id, &logged.entry)?;
+            output.object(&Logged::new(logged, fields.as_ref(), &shown))
         } else if self.args.table {
             if is_first {
                 let titles = ["TIME", "STATUS", "COMMIT", "TASK", "SERVICES", "INTENT"];
@@ -195,7 +202,8 @@ impl EntryPrinter<'_> {
                 writeln!(output)?;
             }
             print(logged, fields.as_ref(), output)
-        }
+        };
+        Ok(printed?)
     }
 }
 
@@ -235,11 +243,18 @@ struct Logged<'a> {
     path: &'a str,
     policy: Option<&'a str>,
     reporter: Option<&'a str>,
+    /// Members whose keys were destroyed.
+    #[serde(skip_serializing_if = "<[ErasedMember]>::is_empty")]
+    erased: &'a [ErasedMember],
     entry: EntryJson,
 }
 
 impl<'a> Logged<'a> {
-    fn new(logged: &'a LoggedEntry, fields: Option<&Fields<'_>>) -> Logged<'a> {
+    fn new(
+        logged: &'a LoggedEntry,
+        fields: Option<&Fields<'_>>,
+        shown: &'a Shown<'_>,
+    ) -> Logged<'a> {
         Logged {
             schema: SCHEMA,
             task_id: &logged.task_id,
@@ -249,7 +264,8 @@ impl<'a> Logged<'a> {
             path: &logged.path,
             policy: logged.policy.as_deref(),
             reporter: logged.reporter.as_ref().map(Reporter::as_str),
-            entry: EntryJson::new(&logged.entry),
+            erased: &shown.erased,
+            entry: EntryJson::new(&shown.bytes),
         }
     }
 }

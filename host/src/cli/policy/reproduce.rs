@@ -9,6 +9,7 @@ use crate::cli::Result;
 use crate::cli::exit::Exit;
 use crate::cli::output::{BAD, GOOD, SCHEMA, UNSURE, paint};
 use crate::cli::progress::Progress;
+use crate::cli::sealing;
 use crate::cli::session::{Session, engine, setting};
 use crate::cli::text::{Line, shell_word};
 use crate::config::Settings;
@@ -70,7 +71,9 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let secrets = args.secrets.iter();
     let secrets = secrets.map(|(_, file)| read_secret_setting(Path::new(file), MissingKey::Refuse));
     let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
-    let found = reproduce(&trail, &engine, secrets, decisions, |done| {
+    let sealer = sealing::sealer(&settings, &trail, session.clock.now())?;
+    let sealer = sealer.as_deref();
+    let found = reproduce(&trail, &engine, secrets, sealer, decisions, |done| {
         progress.reach(done, done, "entries");
     });
     progress.finish();
@@ -183,6 +186,10 @@ fn reason(why: &NotShown) -> String {
         }
         NotShown::Secret(names) => {
             format!("the value of the secret setting {names} is not available (--secret-setting)")
+        }
+        NotShown::Erased => "sealed members were erased".to_owned(),
+        NotShown::Sealed => {
+            "sealed members need keys (setting seal.key_file or seal.key_program)".to_owned()
         }
         NotShown::Entry { task_id, reason } => {
             format!("the entry of {task_id} cannot be given to a policy: {reason}")

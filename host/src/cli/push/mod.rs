@@ -5,9 +5,10 @@ mod recorder;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::exit::Exit;
+use super::exit::{Exit, UsageError};
 use super::failure::Failure;
 use super::receipt::reason;
+use super::sealing;
 use super::session::Session;
 use super::spool::{Contents, Spool, SpoolFile};
 use super::sync::remote::{self, Purpose};
@@ -51,6 +52,10 @@ impl PushFlags {
         let Some(name) = &self.push else {
             return Ok(None);
         };
+        if sealing::is_configured(settings) {
+            let text = "--push and seal.pointers exclude each other: the spool would hold clear text, and the keys may go with the clone";
+            return Err(UsageError(text.into()).into());
+        }
         let options = OpenOptions {
             begins_on_own_ref: true,
             ..session.record_options(settings)?

@@ -20,6 +20,7 @@ use crate::cli::failure::failure;
 use crate::cli::intake::{delivery, door};
 use crate::cli::overdue::deadlines;
 use crate::cli::policy::needs_signature;
+use crate::cli::sealing;
 use crate::cli::session::{
     Session, engine, outcome_limits, policy_in_force, policy_limits, read_secret, separate_ref_note,
 };
@@ -120,6 +121,10 @@ pub fn gather(
         Some(url) => place(url, settings)?,
         None => StoreUrl::beside_trail(trail.common_dir()),
     };
+    if matches!(store, StoreUrl::Postgres(_)) && sealing::is_configured(settings) {
+        let text = "sealing needs a SQLite store: other hosts of a PostgreSQL store would not have the keys (setting seal.pointers)";
+        return Err(UsageError(text.into()).into());
+    }
     let secret = settings
         .secret_file
         .as_deref()
@@ -136,6 +141,7 @@ pub fn gather(
             settings: PolicySettings::default(),
             secret,
             delivery: delivery(settings, maps_of_hooks(&limits))?,
+            sealer: sealing::sealer(settings, &trail, session.clock.now())?,
         },
         policy_with_settings,
         load_policy: load_policy(flags, session),

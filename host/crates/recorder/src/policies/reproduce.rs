@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{PoliciesError, RecordedOutcome, TrailPolicies, workers};
 use policy::{Engine, Policy, PolicySettings, SecretSetting, Trial, Verdict};
+use sealing::Sealer;
 use trail::{Decision, Trail, TrailError};
 
 /// The result of repeating one decision.
@@ -34,6 +35,10 @@ pub enum NotShown {
     Settings(String),
     /// The values of these secret settings are not available.
     Secret(String),
+    /// Sealed members of the entry were erased.
+    Erased,
+    /// The entry has sealed members, and no keys are given.
+    Sealed,
     /// The entry cannot be given to a policy.
     Entry {
         /// The id of the task.
@@ -68,7 +73,8 @@ struct ReproduceInput {
 }
 
 /// Repeats these decisions of a trail, in reverse order: in the order of [`Trail::decisions`] the oldest comes first.
-/// `secrets` are values of secret settings besides those known on this machine. `progress` receives the number done.
+/// `secrets` are values of secret settings besides those known on this machine. `sealer` opens and seals again what is
+/// sealed. `progress` receives the number done.
 ///
 /// # Errors
 ///
@@ -77,6 +83,7 @@ pub fn reproduce(
     trail: &Trail,
     engine: &Engine,
     secrets: Vec<SecretSetting>,
+    sealer: Option<&Sealer>,
     mut decisions: Vec<Decision>,
     mut progress: impl FnMut(u64),
 ) -> Result<ReproduceReport, PoliciesError> {
@@ -88,7 +95,7 @@ pub fn reproduce(
     let mut found = ReproduceReport::default();
     workers::answer_each(
         questions,
-        |input| answer(trail, input),
+        |input| answer(trail, sealer, input),
         |answer: Result<Reproduction, TrailError>| {
             found.take(answer?);
             progress(found.entries);
@@ -118,7 +125,11 @@ fn find(
     })
 }
 
-fn answer(trail: &Trail, input: ReproduceInput) -> Result<Reproduction, TrailError> {
+fn answer(
+    trail: &Trail,
+    sealer: Option<&Sealer>,
+    input: ReproduceInput,
+) -> Result<Reproduction, TrailError> {
     let Decision {
         commit, task_id, ..
     } = input.decision;
@@ -134,7 +145,14 @@ fn answer(trail: &Trail, input: ReproduceInput) -> Result<Reproduction, TrailErr
     let Some(entry) = trail.snapshot(&task_id)?.entry else {
         return Ok(differs("its entry is no longer in the trail".to_owned()));
     };
-    let recorded = match RecordedOutcome::read(&entry) {
+    let opened = match open(sealer, task_id.as_str(), &entry) {
+        Ok(opened) => opened,
+        Err(not_shown) => return Ok(Reproduction::NotShown(not_shown)),
+    };
+    let clear = opened
+        .as_ref()
+        .map_or(&entry[..], |opened| opened.as_bytes());
+    let recorded = match RecordedOutcome::read(clear) {
         Ok(recorded) => recorded,
         Err(reason) => {
             return Ok(Reproduction::NotShown(NotShown::Entry {
@@ -144,7 +162,24 @@ fn answer(trail: &Trail, input: ReproduceInput) -> Result<Reproduction, TrailErr
         }
     };
     let call = Trial::new(&recorded.outcome, &settings, recorded.time).run(&policy);
-    Ok(match call.verdict {
+    let verdict = match (call.verdict, sealer, opened) {
+        (
+            Ok(Verdict::Commit {
+                entry: again,
+                subject,
+            }),
+            Some(sealer),
+            Some(opened),
+        ) => {
+            let again = seal_again(sealer, &entry, &opened, again);
+            Ok(Verdict::Commit {
+                entry: again,
+                subject,
+            })
+        }
+        (verdict, ..) => verdict,
+    };
+    Ok(match verdict {
         Ok(Verdict::Commit { entry: again, .. }) if again[..] == entry[..] => Reproduction::Same,
         Ok(Verdict::Commit { entry: again, .. }) => differs(difference(&entry, &again)),
         Ok(Verdict::Refused(violations)) => {
@@ -157,6 +192,39 @@ fn answer(trail: &Trail, input: ReproduceInput) -> Result<Reproduction, TrailErr
         }
         Err(fault) => differs(fault.to_string()),
     })
+}
+
+/// The entry in clear text; `None` if nothing of it is sealed.
+fn open(sealer: Option<&Sealer>, task: &str, entry: &[u8]) -> Result<Option<String>, NotShown> {
+    let Some(text) = std::str::from_utf8(entry)
+        .ok()
+        .filter(|text| sealing::is_sealed(text))
+    else {
+        return Ok(None);
+    };
+    let opened = sealer.ok_or(NotShown::Sealed)?.open(task, text);
+    let opened = opened.map_err(|error| NotShown::Entry {
+        task_id: task.to_owned(),
+        reason: error.to_string(),
+    })?;
+    match opened.erased.is_empty() {
+        true => Ok(Some(opened.text)),
+        false => Err(NotShown::Erased),
+    }
+}
+
+/// Seals what the policy made now as the recorded entry is sealed. Values that are not the recorded ones stay clear, and
+/// so differ.
+fn seal_again(sealer: &Sealer, entry: &[u8], opened: &str, again: Vec<u8>) -> Vec<u8> {
+    let texts = (std::str::from_utf8(entry), std::str::from_utf8(&again));
+    match texts {
+        (Ok(entry), Ok(made)) if made == opened => {
+            let task = outcome::TaskOutcome::recover_task_id(made.as_bytes()).unwrap_or_default();
+            let sealed = sealer.seal_like(&task, entry, made);
+            sealed.map_or(again, String::into_bytes)
+        }
+        _ => again,
+    }
 }
 
 /// Where two entries start to differ, without quoting either.

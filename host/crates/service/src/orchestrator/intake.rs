@@ -66,6 +66,15 @@ pub enum PlanError {
     Store(#[from] StoreError),
 }
 
+impl From<AcceptError> for PlanError {
+    fn from(error: AcceptError) -> PlanError {
+        match error {
+            AcceptError::Refused(rejection) => PlanError::Refused(rejection),
+            AcceptError::Store(error) => PlanError::Store(error),
+        }
+    }
+}
+
 /// How often to rebuild a result because its plan changed meanwhile. Each time another client has changed the plan,
 /// so this only ends a loop that would not end otherwise.
 const MAX_PLANS: usize = 20;
@@ -82,13 +91,33 @@ impl Orchestrator {
         let trace_id = outcome.metadata.as_deref().and_then(trace_of);
         let trace_id = trace_id.or(origin.trace_id);
         let (reporter, peer) = (origin.reporter, origin.peer);
-        let (fingerprint, former) =
-            inner.fingerprints(Kind::Outcome, |to| outcome.canonical_to(to));
+        let text = as_text(document);
+        let sealed = match inner.options.sealer {
+            Some(_) => {
+                let canonical = outcome.canonical();
+                let task_id = &outcome.task_id;
+                let sealing = inner.seal_submission(task_id, &text, None, &canonical);
+                match sealing.await {
+                    // Its key is erased. What the entry still says may be the same.
+                    Err(AcceptError::Refused(rejection)) => {
+                        let found = inner.recorded_so(task_id, &text).await?;
+                        return found.ok_or(AcceptError::Refused(rejection));
+                    }
+                    sealed => sealed?,
+                }
+            }
+            None => None,
+        };
+        let (fingerprint, former) = match &sealed {
+            Some(sealed) => inner.fingerprints(Kind::Outcome, |to| to(&sealed.canonical)),
+            None => inner.fingerprints(Kind::Outcome, |to| outcome.canonical_to(to)),
+        };
+        let text = sealed.map_or(text, |sealed| sealed.text);
         let submission = |may_compare| Submission {
             task_id: outcome.task_id.clone(),
             status: outcome.status.as_str().to_owned(),
             kind: Kind::Outcome,
-            text: as_text(document),
+            text: text.clone(),
             document: None,
             fingerprint,
             former,
@@ -153,8 +182,9 @@ impl Orchestrator {
     ///
     /// [`PlanError`]; nothing was stored.
     pub async fn plan(&self, document: &[u8]) -> Result<Task, PlanError> {
-        let plan = plan::parse(document, &self.inner().current_policy.limits())?;
+        let mut plan = plan::parse(document, &self.inner().current_policy.limits())?;
         self.inner().may_use_store().await?;
+        self.inner().seal_plan(&mut plan).await?;
         let task = self.inner().store.plan(plan).await?;
         match task.finished {
             Some(finished) => Err(PlanError::Finished {
@@ -173,7 +203,13 @@ impl Orchestrator {
         let inner = self.inner();
         let plan = plan::parse(document, &inner.current_policy.limits())?;
         inner.may_use_store().await?;
-        let text = as_text(document);
+        let mut text = as_text(document);
+        if let Some(sealed) = inner
+            .seal_submission(&plan.task_id, &text, None, &[])
+            .await?
+        {
+            text = sealed.text;
+        }
         let kept = inner
             .store
             .keep_late_plan(&plan.task_id, text.clone())
@@ -247,20 +283,31 @@ impl Inner {
         let result = WorkResult::parse(report, names, &self.current_policy.limits())?;
         let task_id = result.outcome().task_id.clone();
         let canonical = result.canonical();
-        let (fingerprint, former) = self.fingerprints(Kind::WorkResult, |to| to(&canonical));
         let mut may_compare = true;
         let trace_id = result.trace_id().or(origin.trace_id);
         for attempt in 1.. {
             let task = self.store.task(&task_id).await?;
             let revision = task.as_ref().map_or(0, |task| task.revision);
-            let plan = task.map_or_else(|| Plan::new(task_id.clone()), |task| task.plan);
+            let mut plan = task.map_or_else(|| Plan::new(task_id.clone()), |task| task.plan);
+            self.open_plan(&mut plan).await?;
             let document = result.document(&plan);
+            let text = as_text(report);
+            let sealing = self.seal_submission(&task_id, &text, Some(&document), &canonical);
+            let sealed = sealing.await?;
+            let canonical = sealed
+                .as_ref()
+                .map_or(&canonical, |sealed| &sealed.canonical);
+            let (fingerprint, former) = self.fingerprints(Kind::WorkResult, |to| to(canonical));
+            let (text, sealed_document) = match sealed {
+                Some(sealed) => (sealed.text, sealed.document.unwrap_or_default()),
+                None => (text, document.clone()),
+            };
             let submission = Submission {
                 task_id: task_id.clone(),
                 status: result.outcome().status.as_str().to_owned(),
                 kind: Kind::WorkResult,
-                text: as_text(report),
-                document: Some(document.clone()),
+                text,
+                document: Some(sealed_document),
                 fingerprint,
                 former,
                 may_compare,
@@ -365,7 +412,10 @@ impl Inner {
         let Some(entry) = self.store.entry(task_id).await? else {
             return Ok(None);
         };
-        if !is_entry_of(&entry.text, document, &self.current_policy.limits()) {
+        let Some(text) = self.open_beside(task_id, entry.text, document).await else {
+            return Ok(None);
+        };
+        if !is_entry_of(&text, document, &self.current_policy.limits()) {
             return Ok(None);
         }
         let submissions = self.store.submissions(task_id).await?;

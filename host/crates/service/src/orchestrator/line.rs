@@ -68,8 +68,9 @@ fn decide(inner: &Inner, items: &Receiver<LineItem>, decided: &Sender<Decided>) 
     let mut streak: (String, HashSet<Sequence>) = Default::default();
     let mut panics = Panics::new("outbox-decide");
     inner.committing.lower_priority();
-    while let Ok(LineItem { queued, lease }) = items.recv() {
+    while let Ok(LineItem { mut queued, lease }) = items.recv() {
         inner.pulse.beat(Stage::Line);
+        let opened = inner.open_queued(&mut queued);
         let mut attempted = AttemptedSubmission {
             sequence: queued.sequence,
             task_id: queued.task_id.to_string(),
@@ -80,6 +81,13 @@ fn decide(inner: &Inner, items: &Receiver<LineItem>, decided: &Sender<Decided>) 
             answer: None,
             began: Instant::now(),
         };
+        if let Err(answer) = opened {
+            attempted.answer = Some(*answer);
+            if decided.send((attempted, None)).is_err() {
+                return;
+            }
+            continue;
+        }
         let report = match queued.kind {
             Kind::Outcome => Report::Outcome,
             Kind::WorkResult => Report::WorkResult,

@@ -28,6 +28,7 @@ mod recorded;
 mod refused;
 mod replicate;
 mod retire;
+mod sealed;
 mod settled;
 mod settler;
 mod status;

@@ -31,11 +31,12 @@ impl Orchestrator {
         // PostgreSQL has no text with this character, and no JSON has it either.
         let without_nul = |text: &str| text.replace('\0', "\u{fffd}");
         let text = without_nul(&String::from_utf8_lossy(document));
+        let status = status_of(&text);
         let refused = RefusedDocument {
             task_id: task_id.clone(),
-            status: status_of(&text),
+            status,
             kind,
-            text,
+            text: inner.seal_refused(&task_id, text).await,
             violations: rejection.violations.clone(),
             trace_id: origin.trace_id,
             reporter: origin.reporter,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use gix::ObjectId;
 
+use crate::caches::leaves::known_uuid;
 use crate::error::TrailError;
 use crate::{Trail, message};
 
@@ -55,6 +56,34 @@ impl Trail {
             next = repository.parent(&id, &commit);
         }
         Ok(first)
+    }
+
+    /// The uuid of this trail from `init`; `None` for a trail that started with its first entry. Unlike
+    /// [`Trail::name`], it reads only the history since the writer's own files about it.
+    ///
+    /// # Errors
+    ///
+    /// [`TrailError::Unreadable`].
+    pub fn uuid(&self) -> Result<Option<String>, TrailError> {
+        let shared = self.shared();
+        let repository = &shared.repository;
+        let known = known_uuid(&shared.leaves);
+        let mut next = repository.read_ref(&shared.identity.reference)?;
+        while let Some(id) = next {
+            if let Some((tip, uuid)) = &known
+                && *tip == id
+            {
+                return Ok(uuid.clone());
+            }
+            let commit = repository.commit(&id)?;
+            if message::trailer(&commit.message, message::FORMAT).is_some()
+                && let Some(uuid) = message::trailer(&commit.message, message::TRAIL)
+            {
+                return Ok(Some(uuid.to_owned()));
+            }
+            next = repository.parent(&id, &commit);
+        }
+        Ok(None)
     }
 
     /// Whether a commit, in hexadecimal, is in this trail's first-parent history. Fast for a recent commit.

@@ -176,6 +176,14 @@ pub(crate) fn known_size(leaves: &Leaves) -> Option<(u64, ObjectId)> {
     (head.size > 0).then_some((head.size, head.tip))
 }
 
+/// The tip that the files are complete up to, and the uuid that their origin names, if it has one.
+pub(crate) fn known_uuid(leaves: &Leaves) -> Option<(ObjectId, Option<String>)> {
+    let head = leaves.files().read_head()?;
+    let name = head.origin.strip_prefix(ORIGIN)?;
+    let uuid = (!name.starts_with("commit-")).then(|| name.to_owned());
+    Some((head.tip, uuid))
+}
+
 /// The error for a tree that cannot be read.
 fn unreadable(error: std::io::Error) -> TrailError {
     TrailError::Unreadable {
