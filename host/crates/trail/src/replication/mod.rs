@@ -167,7 +167,8 @@ impl Trail {
     ///
     /// # Errors
     ///
-    /// Those of any writing; [`TrailError::Forked`], [`TrailError::Diverged`], [`TrailError::Log`].
+    /// Those of any writing; [`TrailError::Forked`], [`TrailError::DivergedFromLog`], [`TrailError::LogUnavailable`],
+    /// [`TrailError::InvalidRecord`].
     pub fn catch_up(&self) -> Result<(), TrailError> {
         self.shared().replication.expect_news();
         self.check()
