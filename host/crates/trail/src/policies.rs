@@ -181,7 +181,10 @@ impl TrailInner {
             None => repository.check_name_free(POLICIES_REF)?,
         }
         // A remote's ref that cannot be read is not continued.
-        if let Ok(Some(remote)) = ahead_of(repository, expected) {
+        // A replicated trail follows its log and nothing else.
+        if self.replication.log().is_none()
+            && let Ok(Some(remote)) = ahead_of(repository, expected)
+        {
             flusher.fast_forward(expected, remote)?;
             expected = Some(remote);
         }

@@ -128,7 +128,8 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
     let text = |name: header::HeaderName| headers.get(name)?.to_str().ok();
     let site = headers.get("sec-fetch-site");
     let is_own_site = site.is_none_or(|site| site == "same-origin" || site == "none");
-    let is_own_origin = match headers.contains_key(header::ORIGIN) {
+    // A proxy may have changed `Host`, and what the browser says about the site counts then.
+    let is_own_origin = match headers.contains_key(header::ORIGIN) && site.is_none() {
         false => true,
         true => text(header::ORIGIN)
             .and_then(|origin| origin.split_once("://"))

@@ -85,6 +85,26 @@ impl KeyEncryption {
         }
     }
 
+    /// Excludes other rotations until the file is dropped: two that finish at once would destroy the key that the other has put in place.
+    pub(super) fn lock_rotation(&self) -> Result<Option<File>, KeyStoreError> {
+        let KeyEncryption::File(path) = self else {
+            return Ok(None);
+        };
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let locked = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&name)
+            .and_then(|file| file.lock().map(|()| file));
+        locked.map(Some).map_err(|source| KeyStoreError::KeyFile {
+            path: name.into(),
+            source,
+        })
+    }
+
     /// Destroys the key of the generation before the current one, after no key needs it any more. May be repeated.
     pub(super) fn finish_rotation(&self, current: &Generation) -> Result<(), KeyStoreError> {
         let KeyEncryption::File(path) = self else {
@@ -98,8 +118,9 @@ impl KeyEncryption {
             path: path.clone(),
             source,
         };
-        // Overwritten before it is replaced: on most file systems this reaches the same blocks.
-        if let Ok(mut file) = OpenOptions::new().write(true).open(path) {
+        // Overwritten before it is replaced: on most file systems this reaches the same blocks. Never the current key.
+        let is_current = read(path).is_ok_and(|key| check_value(&key) == current.check);
+        if !is_current && let Ok(mut file) = OpenOptions::new().write(true).open(path) {
             file.write_all(&[0; 32])
                 .and_then(|()| file.sync_all())
                 .map_err(failed)?;

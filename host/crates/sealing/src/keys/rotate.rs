@@ -35,6 +35,7 @@ impl KeyStore {
         now: i64,
         mut progress: impl FnMut(u64),
     ) -> Result<Rotated, KeyStoreError> {
+        let _one_at_a_time = self.encryption.lock_rotation()?;
         let (generation, resumed) = self.begin_rotation(now)?;
         let mut keys = 0;
         loop {

@@ -160,6 +160,26 @@ fn an_erasure_is_final_once_the_keys_are_wrapped_again() {
 }
 
 #[test]
+fn a_rotation_waits_until_another_one_has_ended() {
+    each(|dir, encryption| {
+        let store = open(dir, encryption);
+        let Some(other) = encryption.lock_rotation().unwrap() else {
+            // Only a key in a file is destroyed here.
+            return;
+        };
+        std::thread::scope(|scope| {
+            let rotating = scope.spawn(|| open(dir, encryption).rotate(1, |_| ()).unwrap());
+            for _ in 0..20 {
+                std::thread::park_timeout(std::time::Duration::from_millis(10));
+                assert_eq!(store.status().unwrap().generation, 1);
+            }
+            drop(other);
+            assert_eq!(rotating.join().unwrap().generation, 2);
+        });
+    });
+}
+
+#[test]
 fn a_rotation_that_was_stopped_is_continued() {
     each(|dir, encryption| {
         let store = open(dir, encryption);

@@ -240,8 +240,13 @@ impl TrailInner {
     /// Gives back to the log what it has lost: commits that were acknowledged here, if nothing else was appended since.
     fn give_back(&self, head: &LogHead, acknowledged: Option<ObjectId>) -> Result<(), TrailError> {
         let reference = &self.identity.reference;
+        let is_member = self.state.read_membership()?.is_some();
         for name in self.known_refs() {
             let Some(tip) = head.tips.get(name) else {
+                // The log lost the record that began the ref, or taking the trail in was interrupted.
+                if let (true, Some(here)) = (is_member, self.repository.read_ref(name)?) {
+                    self.append_history(name, None, here)?;
+                }
                 continue;
             };
             let here = self.repository.read_ref(name)?;

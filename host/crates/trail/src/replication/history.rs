@@ -82,14 +82,16 @@ impl TrailInner {
             let (pack, taken) = self.pack_of(parent, rest)?;
             let (these, others) = rest.split_at(taken);
             let last = these[taken - 1];
-            self.append_record(reference, parent, last, taken, &pack)?;
+            let seq = self.append_record(reference, parent, last, taken, &pack)?;
+            // The ref is there already.
+            self.replication.note_own(seq);
             parent = Some(last);
             rest = others;
         }
         Ok(())
     }
 
-    /// Appends a record to the log, and notes its place.
+    /// Appends a record to the log. Returns its place.
     pub(crate) fn append_record(
         &self,
         reference: &str,
@@ -114,11 +116,8 @@ impl TrailInner {
             .committing
             .get()
             .and_then(|committing| committing.fence.turn());
-        let seq = log
-            .append(record, turn)
-            .map_err(|error| error.into_trail_error(reference))?;
-        self.replication.note_own(seq);
-        Ok(seq)
+        log.append(record, turn)
+            .map_err(|error| error.into_trail_error(reference))
     }
 
     /// A pack with what the first of these commits add to `parent`, and how many of them it has.

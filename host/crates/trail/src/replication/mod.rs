@@ -127,6 +127,12 @@ impl Replication {
         self.stale.store(true, Ordering::SeqCst);
     }
 
+    /// Makes the next refresh find out where the refs are in the log.
+    pub(crate) fn lose_place(&self) {
+        self.applied.store(0, Ordering::SeqCst);
+        self.expect_news();
+    }
+
     /// Notes a record that this host has appended and applied. Records of others that came before it are still missing.
     pub(crate) fn note_own(&self, seq: i64) {
         let _ = self

@@ -172,13 +172,24 @@ impl Flusher<'_> {
             lock.release()?;
             return Err(FlushError::Moved);
         }
-        if let Err(error) = self.before_ref(group) {
-            lock.release()?;
-            return Err(error);
-        }
+        let place = match self.before_ref(group) {
+            Ok(place) => place,
+            Err(error) => {
+                lock.release()?;
+                return Err(error);
+            }
+        };
         // The commit point: every reader sees the group from here on.
-        self.replace_ref(new_ref, &path).doing("replace", &path)?;
+        let replaced = self.replace_ref(new_ref, &path).doing("replace", &path);
+        if let (Err(_), Some(shared)) = (&replaced, self.shared) {
+            // The log may have what the ref has not: where the ref is in the log is found out again.
+            shared.replication.lose_place();
+        }
+        replaced?;
         let durable = self.sync_dirs_above(&parent).doing("sync", &parent);
+        if let (Ok(()), Some(shared), Some(place)) = (&durable, self.shared, place) {
+            shared.replication.note_own(place);
+        }
         self.append_reflogs(group, git_dir);
         let released = lock.release();
         durable.and(released).map_err(FlushError::Uncertain)
@@ -186,22 +197,24 @@ impl Flusher<'_> {
 
     /// The step between the durable pack and the move of the ref: log first, then git. A host that dies in between finds the record in
     /// the log, and moves its ref then.
-    fn before_ref(&self, group: &FlushGroup<'_>) -> Result<(), FlushError> {
+    ///
+    /// Returns the place in the log, if there is one.
+    fn before_ref(&self, group: &FlushGroup<'_>) -> Result<Option<i64>, FlushError> {
         match group.before_ref {
-            BeforeRef::Check(check) => Ok(check()?),
+            BeforeRef::Check(check) => Ok(check().map(|()| None)?),
             BeforeRef::Append(commits) => {
                 let Some(shared) = self.shared else {
-                    return Ok(());
+                    return Ok(None);
                 };
                 shared.check_log_attached()?;
                 if shared.replication.log().is_none() {
-                    return Ok(());
+                    return Ok(None);
                 }
                 let (expected, tip) = (group.expected, group.mark.tip);
                 let appended =
                     shared.append_record(self.reference, expected, tip, commits, &group.pack);
                 match appended {
-                    Ok(_) => Ok(()),
+                    Ok(place) => Ok(Some(place)),
                     Err(error) => {
                         shared.replication.expect_news();
                         Err(match error {
