@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use gix::ObjectId;
 use gix::hash::Kind as HashKind;
-use gix::objs::Kind;
+use gix::objs::{Kind, TreeRefIter};
 use gix_pack::bundle::write::Options;
 use sha2::{Digest as _, Sha256};
 
@@ -17,6 +17,7 @@ use crate::error::{IoContext as _, TrailError};
 use crate::message;
 use crate::objects::object::digest;
 use crate::objects::pack::{Pack, header};
+use crate::place::repository::Repository;
 use crate::place::state::Mark;
 use crate::read::history;
 use crate::read::tree_files::added_only;
@@ -184,6 +185,10 @@ impl TrailInner {
                     return Err(invalid(record, why));
                 }
             }
+            if !is_trail || before.is_none() {
+                // The objects of entries were checked above.
+                check_present(repository, commit.tree).map_err(read)?;
+            }
             next = before;
         }
         if commits != record.commits {
@@ -192,6 +197,24 @@ impl TrailInner {
         }
         Ok(())
     }
+}
+
+/// Fails unless everything in a tree is in the repository.
+fn check_present(repository: &Repository, tree: ObjectId) -> Result<(), TrailError> {
+    let raw = repository.object(Kind::Tree, &tree)?;
+    for entry in TreeRefIter::from_bytes(&raw, repository.hash) {
+        let missing = |cause: &str| TrailError::Unreadable {
+            what: format!("the tree {tree}"),
+            cause: cause.to_owned(),
+        };
+        let entry = entry.map_err(|_| missing("it is malformed"))?;
+        if entry.mode.is_tree() {
+            check_present(repository, entry.oid.to_owned())?;
+        } else if !repository.has(Kind::Blob, entry.oid) {
+            return Err(missing("a blob of it is missing"));
+        }
+    }
+    Ok(())
 }
 
 fn invalid(record: &LogRecord, why: String) -> TrailError {

@@ -53,7 +53,7 @@ impl TrailInner {
                 break head;
             }
             // Others append all the time: the rest comes with the next refresh.
-            if applied >= goal {
+            if applied >= goal && self.repository.read_ref(reference)? == acknowledged {
                 self.replication.expect_news();
                 return Ok(());
             }
