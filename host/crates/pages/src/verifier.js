@@ -101,6 +101,8 @@ async function take(file) {
 async function verify(module) {
   const proof = element("proof").files[0] ?? chosen.proof;
   if (!proof) return;
+  // A former verdict is not this proof's.
+  element("answer").hidden = true;
   const options = { file: proof.name };
   for (const name of TEXTS) {
     if (element(name).value.trim()) options[name] = element(name).value;
