@@ -116,14 +116,26 @@ fn listing(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// Lock and keep files below `dir`. There should be none.
+///
+/// Only names are read: the writer may still remove what it no longer needs after the receipt.
 fn leftovers(dir: &Path) -> Vec<PathBuf> {
-    listing(dir)
-        .into_keys()
-        .filter(|path| {
-            path.extension()
+    let mut found = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                dirs.push(path);
+            } else if path
+                .extension()
                 .is_some_and(|extension| extension == "lock" || extension == "keep")
-        })
-        .collect()
+            {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
 }
 
 /// The tasks in the trail's commits, oldest first.
