@@ -230,6 +230,14 @@ fn a_directory_of_the_repository_is_no_remote() {
         machine.push("work", "two", &[]);
     }
     assert!(!machine.path("executed").exists());
+    // A vault beside it that is not mounted is outside.
+    git(&work, &["config", "remote.origin.url", "../vault.git"]);
+    let ran = machine.sync("work", &["--dedicated"]);
+    assert_eq!(
+        (ran.exit, ran.err.contains("within this repository")),
+        (Some(1), false),
+        "{ran:?}"
+    );
     // An operator may name it. Then its hooks run, as with any git.
     machine.write(
         "config/chiffon-audit/config.toml",

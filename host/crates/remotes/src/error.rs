@@ -56,7 +56,7 @@ pub enum RemoteError {
     },
     /// The ref here and the one at the remote each have commits that the other lacks.
     #[error(
-        "{remote} and this repository have diverged on {reference}: {} exist only here, {there} only there. Keep one trail, and \
+        "{remote} and this repository have diverged on {reference}: {} only here, {there} only there. Keep one trail, and \
          record again on it what only the other has (`verify --against remote:{remote}` shows where they diverge)", counted(*.here, "commit", "commits")
     )]
     Diverged {

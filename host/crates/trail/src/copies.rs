@@ -258,6 +258,9 @@ impl TrailInner {
     }
 
     fn advance_locked(&self, tips: &RefTips) -> Result<(), TrailError> {
+        if self.follows_log()? {
+            return Ok(());
+        }
         for reference in [POLICIES_REF, CHECKPOINTS_REF] {
             let tip = tips
                 .get(reference)

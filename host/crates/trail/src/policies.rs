@@ -182,7 +182,7 @@ impl TrailInner {
         }
         // A remote's ref that cannot be read is not continued.
         // A replicated trail follows its log and nothing else.
-        if self.replication.log().is_none()
+        if !self.follows_log()?
             && let Ok(Some(remote)) = ahead_of(repository, expected)
         {
             flusher.fast_forward(expected, remote)?;

@@ -57,10 +57,8 @@ pub fn named(name: &str, settings: &Settings, trail: &Trail, purpose: Purpose) -
 /// hooks that are there.
 fn check_outside(name: &str, url: &RemoteUrl, trail: &Trail) -> Result<()> {
     // Git adds `.git` to a path that does not exist as it is written, so the nearest directory that exists counts.
-    let ancestors = url.directory().into_iter().flat_map(Path::ancestors);
-    let directory = ancestors
-        .filter(|path| !path.ends_with(".."))
-        .find_map(|path| path.canonicalize().ok());
+    let mut ancestors = url.directory().into_iter().flat_map(Path::ancestors);
+    let directory = ancestors.find_map(|path| path.canonicalize().ok());
     let own = [trail.top_directory(), trail.common_dir()];
     let is_within = |path: &PathBuf| {
         let mut own = own.iter().filter_map(|own| own.canonicalize().ok());

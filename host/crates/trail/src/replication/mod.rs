@@ -182,19 +182,21 @@ impl Trail {
 }
 
 impl TrailInner {
+    /// Whether the refs move only as the log says: no remote is followed then.
+    pub(crate) fn follows_log(&self) -> Result<bool, TrailError> {
+        if self.replication.log().is_some() {
+            return Ok(true);
+        }
+        if let Some(known) = self.replication.is_member.get() {
+            return Ok(*known);
+        }
+        let is_member = self.state.read_membership()?.is_some();
+        Ok(*self.replication.is_member.get_or_init(|| is_member))
+    }
+
     /// Fails if the repository is one of several and this handle has no log: its ref would move alone.
     pub(crate) fn check_log_attached(&self) -> Result<(), TrailError> {
-        if self.replication.log().is_some() {
-            return Ok(());
-        }
-        let is_member = match self.replication.is_member.get() {
-            Some(known) => *known,
-            None => {
-                let is_member = self.state.read_membership()?.is_some();
-                *self.replication.is_member.get_or_init(|| is_member)
-            }
-        };
-        match is_member {
+        match self.replication.log().is_none() && self.follows_log()? {
             true => Err(TrailError::NeedsLog),
             false => Ok(()),
         }

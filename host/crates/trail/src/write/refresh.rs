@@ -45,18 +45,15 @@ impl Writer<'_> {
             }
         }
         shared.check_log_attached()?;
-        let applied = shared.replication.applied();
-        let caught_up = shared.catch_up_with_log(acknowledged.as_ref());
-        if shared.replication.applied() != applied {
-            self.flushing.maintain();
-        }
-        caught_up?;
-        let acknowledged = shared.state.read_mark(&shared.state.acknowledged_path());
+        let acknowledged = match shared.replication.log() {
+            Some(_) => self.take_in_log(acknowledged.as_ref())?,
+            None => acknowledged,
+        };
         let tip = shared.repository.read_ref(&shared.identity.reference)?;
         // A replicated trail follows its log and nothing else.
-        let tip = match shared.replication.log() {
-            Some(_) => tip,
-            None => self.follow_remotes(tip, acknowledged.as_ref())?,
+        let tip = match shared.follows_log()? {
+            true => tip,
+            false => self.follow_remotes(tip, acknowledged.as_ref())?,
         };
         {
             let view = shared.view();
@@ -108,6 +105,19 @@ impl Writer<'_> {
         self.swept = true;
         self.was_written_before = true;
         Ok(())
+    }
+
+    /// Brings a replicated trail to the end of its log. Returns what is acknowledged then.
+    fn take_in_log(&self, acknowledged: Option<&Mark>) -> Result<Option<Mark>, TrailError> {
+        let shared = self.shared;
+        let applied = shared.replication.applied();
+        let caught_up = shared.catch_up_with_log(acknowledged);
+        if shared.replication.applied() != applied {
+            // Only a host that flushes merges packs by itself.
+            self.flushing.maintain();
+        }
+        caught_up?;
+        Ok(shared.state.read_mark(&shared.state.acknowledged_path()))
     }
 
     /// Checks that `tip` continues what was acknowledged. Returns the time of the last trail commit in it, in
