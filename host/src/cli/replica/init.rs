@@ -16,8 +16,8 @@ use crate::store::StoreError;
 
 /// Take the trail of this repository into the store's log
 ///
-/// Appends everything that the trail has. From then on, whatever records here appends to the log first. Other hosts get their repository with `replica
-/// clone`. If it is interrupted, run it again.
+/// Appends the whole trail, its policies and its checkpoints. From then on, every command that records here appends to the log first. Other
+/// hosts get their repository with `replica clone`. If it is interrupted, run it again.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]

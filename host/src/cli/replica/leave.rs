@@ -12,8 +12,8 @@ use crate::store::{self, StoreUrl};
 
 /// Take this repository out of the replicated trail
 ///
-/// The repository keeps everything, and what is recorded there afterwards is its own. If it is the last one, the log ends, and its records are
-/// deleted from the store. Stop the service of this repository before.
+/// The repository keeps everything. Entries that are recorded there afterwards are only there. If it is the last repository, the log ends, and its
+/// records are deleted from the store. Stop its service first.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Take out the repository with this id instead, which is lost; `replica status --json` shows the ids

@@ -240,20 +240,18 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
         let began = Instant::now();
         let asked = match inner.may_use_store().await {
             Ok(()) => match inner.may_not_commit().await {
-                Ok(None) => inner.take_turn(term).await,
+                Ok(None) => inner.take_turn(term).await.map(Some),
                 Ok(Some(reason)) => {
                     inner.stand_back(&reason).await;
-                    Ok(LeaseAnswer::HeldBy {
-                        owner: "another host".into(),
-                        expires_in: term,
-                    })
+                    Ok(None)
                 }
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),
         };
         let pause = match asked {
-            Ok(LeaseAnswer::Held(lease)) => {
+            Ok(None) => term,
+            Ok(Some(LeaseAnswer::Held(lease))) => {
                 // This was a write, unlike the query for due submissions: a full disk or a read-only file can still
                 // be read.
                 inner.store_works();
@@ -273,7 +271,7 @@ pub(super) async fn keep_lease(inner: Arc<Inner>, mut enough: watch::Receiver<bo
                 inner.wake.notify_one();
                 term / 3
             }
-            Ok(LeaseAnswer::HeldBy { owner, expires_in }) => {
+            Ok(Some(LeaseAnswer::HeldBy { owner, expires_in })) => {
                 inner.lease.send_replace(None);
                 let role = Role::StandBy {
                     committer: owner.clone(),

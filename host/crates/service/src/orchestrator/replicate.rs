@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Inner;
+use super::health::Role;
 use crate::replication::{ABSENT, Replication, share_or_compare};
 use outcome::Cause;
 use store::{Lease, Replica, ReplicaReport, ReplicatedLog, StoreError};
@@ -124,6 +125,10 @@ impl Inner {
         {
             tracing::debug!(%error, "the lease was not returned; it will expire");
         }
+        // Whether another one commits is not known, because this one does not ask for the lease.
+        self.health.set_role(Role::StandBy {
+            committer: "unknown".into(),
+        });
         if self.health.trail().is_none() {
             self.trail_failed(Cause::Settings, reason);
         }
