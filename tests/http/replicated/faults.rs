@@ -185,7 +185,7 @@ fn a_record_that_is_wrong_in_any_way_is_not_applied() {
         ),
         (
             format!("UPDATE trail_log SET commits = 2 {last}"),
-            "it has 1 commits and names 2",
+            "its number of commits is 1, and it declares 2",
         ),
         (
             format!("UPDATE trail_log SET commits = 0 {last}"),

@@ -71,7 +71,7 @@ fn a_trail_with_entries_and_policies_is_taken_in_cloned_and_taken_out() {
         let recorded = command.env("CHIFFON_AUDIT_STORE", &url).output().unwrap();
         assert!(recorded.status.success(), "{recorded:?}");
     }
-    // The one that leaves has everything first. The last one ends the log.
+    // The one that leaves has everything first.
     on(
         &first,
         &[&["-C", "audit.git", "replica", "leave"], &store[..]].concat(),
@@ -79,8 +79,23 @@ fn a_trail_with_entries_and_policies_is_taken_in_cloned_and_taken_out() {
     let own = document(first.path(), "own");
     on(&first, &["-C", "audit.git", "commit", &own]);
     on(&first, &["-C", "audit.git", "verify"]);
-    let refused = run(first.path(), &["-C", "audit.git", "replica", "status"]);
-    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    // The other repository was never served, and still takes part: the log continues.
+    let more = document(second.path(), "more");
+    let mut command = program(second.path(), &["-C", "audit.git", "commit", &more]);
+    let recorded = command.env("CHIFFON_AUDIT_STORE", &url).output().unwrap();
+    assert!(recorded.status.success(), "{recorded:?}");
+    // The last one ends it.
+    on(
+        &second,
+        &[&["-C", "audit.git", "replica", "leave"], &store[..]].concat(),
+    );
+    let refused = run(
+        second.path(),
+        &[&["replica", "status"], &store[..]].concat(),
+    );
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("has no log"), "{said}");
 }
 
 #[test]

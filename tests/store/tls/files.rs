@@ -71,7 +71,7 @@ fn a_file_that_cannot_be_used_is_refused_with_the_cause() {
         let key = path(name);
         check(
             &format!("sslcert={certificate}&sslkey={key}"),
-            &format!("sslkey: other users may use {key}: `chmod 600` ends that"),
+            &format!("sslkey: {key} is accessible to other users: run `chmod 600`"),
         );
     }
     let other = path("other.key");

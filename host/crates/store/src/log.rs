@@ -74,8 +74,8 @@ pub struct ReplicaReport {
 pub struct Replica {
     /// What it said last.
     pub report: ReplicaReport,
-    /// When that was, by the database's clock.
-    pub seen_at: Timestamp,
+    /// When that was, by the database's clock; `None` if its service was never started.
+    pub seen_at: Option<Timestamp>,
     /// How long ago that was.
     pub silent: Duration,
     /// How far its clock is ahead of the database's, in microseconds.
@@ -106,8 +106,15 @@ pub trait ReplicatedLog: Send + Sync {
     /// From now on, no host with an earlier turn appends.
     fn fence_log(&self, turn: i64) -> StoreFuture<'_, ()>;
 
-    /// Changes what all hosts must share. A value of `None` removes a name.
-    fn share_settings(&self, settings: BTreeMap<String, Option<String>>) -> StoreFuture<'_, ()>;
+    /// Adds to what all hosts must share, in one step. Values that are shared already stay, unless `replaces`. Returns all of them.
+    fn share_settings(
+        &self,
+        settings: BTreeMap<String, String>,
+        replaces: bool,
+    ) -> StoreFuture<'_, BTreeMap<String, String>>;
+
+    /// Lists a host that has not said anything yet. Changes nothing about one that is listed.
+    fn introduce_replica(&self, report: ReplicaReport) -> StoreFuture<'_, ()>;
 
     /// Notes what a host says about itself.
     fn report_replica(&self, report: ReplicaReport) -> StoreFuture<'_, ()>;

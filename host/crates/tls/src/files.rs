@@ -50,7 +50,7 @@ pub fn private_key(parameter: &str, file: &Path) -> Result<PrivateKeyDer<'static
     };
     if metadata.mode() & forbidden != 0 {
         return Err(UnusableFile(format!(
-            "{parameter}: other users may use {}: `chmod 600` ends that",
+            "{parameter}: {} is accessible to other users: run `chmod 600`",
             file.display()
         )));
     }

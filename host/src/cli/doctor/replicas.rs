@@ -40,7 +40,12 @@ impl Doctor {
         for replica in replicas {
             let host = format!("{} ({})", replica.report.host, replica.report.repository);
             let records = lag(head.seq, replica);
-            let (finding, says) = if replica.silent >= ABSENT {
+            let (finding, says) = if replica.seen_at.is_none() {
+                (
+                    Finding::Warning,
+                    format!("the service of {host} was never started"),
+                )
+            } else if replica.silent >= ABSENT {
                 let seconds = replica.silent.as_secs();
                 (
                     Finding::Warning,
@@ -55,7 +60,7 @@ impl Doctor {
                 (Finding::Good, format!("{host} has everything"))
             };
             self.add("replicas", finding, says);
-            if replica.clock_ahead.abs() > CLOCKS {
+            if replica.seen_at.is_some() && replica.clock_ahead.abs() > CLOCKS {
                 let seconds = replica.clock_ahead / 1_000_000;
                 let says =
                     format!("the clock of {host} differs from the database's by {seconds} s");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::open;
+use super::{introduce, open};
 use crate::cli::Result;
 use crate::cli::exit::{Exit, UsageError};
 use crate::cli::failure::Failure;
@@ -83,11 +83,15 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         replication::new_membership(),
         open_options,
     )?;
-    trail.attach_log(Arc::new(StoreLog::of(store, runtime.handle().clone())))?;
+    trail.attach_log(Arc::new(StoreLog::of(
+        store.clone(),
+        runtime.handle().clone(),
+    )))?;
     trail.catch_up()?;
     let membership = trail
         .membership()?
         .ok_or_else(|| Failure::new("the repository lost its note that it is a replica"))?;
+    runtime.block_on(introduce(&*store, &trail, &membership))?;
     let (tip, repository) = (trail.tip()?, trail.common_dir().display().to_string());
     let output = &mut session.output;
     if output.is_json() {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{StoreFlag, open};
+use super::{StoreFlag, introduce, open};
 use crate::binding;
 use crate::cli::Result;
 use crate::cli::exit::Exit;
@@ -12,7 +12,7 @@ use crate::cli::session::Session;
 use crate::cli::store::runtime;
 use crate::cli::text::Line;
 use crate::replication;
-use crate::store::StoreError;
+use crate::store::{Options, StoreError};
 
 /// Take the trail of this repository into the store's log
 ///
@@ -35,13 +35,19 @@ struct Begun<'a> {
 /// Runs the command.
 pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     let (settings, url, options) = args.store.resolve(session)?;
+    let options = Options {
+        create: true,
+        ..options
+    };
     let trail = crate::trail::Trail::open(&session.directory, session.record_options(&settings)?)?;
     let membership = runtime()?.block_on(async {
         let store = open(&url, &options).await?;
         binding::bind(&*store, &trail, None)
             .await
             .map_err(StoreError::from)?;
-        Ok::<_, Failure>(replication::take_in(&store, &trail).await?)
+        let membership = replication::take_in(&store, &trail).await?;
+        introduce(&*store, &trail, &membership).await?;
+        Ok::<_, Failure>(membership)
     })?;
     let (store, tip) = (url.to_string(), trail.tip()?);
     let output = &mut session.output;

@@ -16,7 +16,7 @@ use crate::store::{self, StoreUrl};
 /// records are deleted from the store. Stop its service first.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Take out the repository with this id instead, which is lost; `replica status --json` shows the ids
+    /// Remove a lost repository by its id, which `replica status --json` shows
     #[arg(long, value_name = "ID")]
     id: Option<String>,
     #[command(flatten)]
@@ -35,11 +35,15 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
             "this repository does not take part in a replicated trail",
         ));
     };
-    // Otherwise entries could be in the log that no repository has.
-    trail.catch_up()?;
-    let ended = runtime()?.block_on(async {
-        let store = open(&url, &options).await?;
-        let log = replication::log_of(&*store)?;
+    let runtime = runtime()?;
+    let store = runtime.block_on(open(&url, &options))?;
+    let log = replication::log_of(&*store)?;
+    // Without a log, the repository left before and only its own note is still here.
+    if runtime.block_on(log.log_head())?.is_some() {
+        // Otherwise entries could be in the log that no repository has.
+        trail.catch_up()?;
+    }
+    let ended = runtime.block_on(async {
         let replicas = log.replicas().await?;
         let own = replicas
             .iter()
@@ -52,11 +56,12 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         let has_others = replicas
             .iter()
             .any(|replica| replica.report.id != membership.id);
-        trail.leave()?;
+        // The note goes last: if this is interrupted, it can be repeated.
         match has_others {
             true => log.remove_replica(&membership.id).await?,
             false => log.end_log().await?,
         }
+        trail.leave()?;
         Ok(!has_others)
     })?;
     let output = &mut session.output;

@@ -16,7 +16,8 @@ use super::session::Session;
 use super::store::{options_of, place};
 use crate::cli::Result;
 use crate::config::{Private, Settings};
-use crate::store::{Options, StoreUrl};
+use crate::store::{Options, ReplicaReport, StoreUrl};
+use crate::trail::{Membership, Trail};
 
 pub use attach::attach_log;
 
@@ -62,7 +63,10 @@ impl StoreFlag {
             .into());
         };
         let url = place(url, &settings)?;
-        let options = options_of(&settings);
+        let options = Options {
+            create: false,
+            ..options_of(&settings)
+        };
         Ok((settings, url, options))
     }
 }
@@ -76,6 +80,27 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         Command::Settings(args) => settings::run(args, session),
         Command::Leave(args) => leave::run(args, session),
     }
+}
+
+/// Lists this repository among those of the trail before its service has said anything: `leave` of another one must not end the log.
+async fn introduce(
+    store: &dyn crate::store::Store,
+    trail: &Trail,
+    membership: &Membership,
+) -> Result<()> {
+    let report = ReplicaReport {
+        id: membership.id.clone(),
+        host: rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+        repository: trail.common_dir().display().to_string(),
+        applied: trail.applied(),
+        ..ReplicaReport::default()
+    };
+    Ok(crate::replication::log_of(store)?
+        .introduce_replica(report)
+        .await?)
 }
 
 /// Opens the store, which must keep a log.

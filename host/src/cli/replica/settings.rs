@@ -59,10 +59,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         let store = open(&url, &options).await?;
         let log = replication::log_of(&*store)?;
         if args.share {
-            let values = own
-                .iter()
-                .map(|(name, value)| (name.clone(), Some(value.clone())));
-            log.share_settings(values.collect()).await?;
+            log.share_settings(own.clone(), true).await?;
         }
         let head = log.log_head().await?;
         head.map(|head| head.settings)

@@ -12,6 +12,7 @@ use crate::cli::output::{BAD, GOOD, SCHEMA, UNSURE, paint};
 use crate::cli::session::Session;
 use crate::cli::store::runtime;
 use crate::cli::text::Line;
+use crate::clock::Timestamp;
 use crate::outcome::counted;
 use crate::replication::{self, ABSENT, lag};
 use crate::store::{LogHead, Replica};
@@ -46,7 +47,8 @@ struct ReplicaJson<'a> {
     applied: i64,
     /// How many records it lacks.
     lag: i64,
-    seen_at: String,
+    /// `null` if its service was never started.
+    seen_at: Option<String>,
     /// Seconds since it was seen.
     silent: f64,
     /// Seconds that its clock is ahead of the database's.
@@ -96,6 +98,9 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
                         counted(lag(head.seq, replica).unsigned_abs(), "record", "records");
                     (UNSURE, format!("behind by {records}"))
                 }
+                "absent" if replica.seen_at.is_none() => {
+                    (BAD, "its service was never started".to_owned())
+                }
                 "absent" => (BAD, format!("absent for {} s", replica.silent.as_secs())),
                 _ => (BAD, "cannot take part".to_owned()),
             };
@@ -131,7 +136,7 @@ fn json<'a>(head: &LogHead, replica: &'a Replica) -> ReplicaJson<'a> {
         repository: &replica.report.repository,
         applied: replica.report.applied,
         lag: lag(head.seq, replica),
-        seen_at: replica.seen_at.to_rfc3339(),
+        seen_at: replica.seen_at.map(Timestamp::to_rfc3339),
         silent: replica.silent.as_secs_f64(),
         #[expect(
             clippy::cast_precision_loss,

@@ -113,7 +113,7 @@ pub async fn serve(
                         }
                         Greeting::Failed(error) => {
                             slots.count_failed_handshake();
-                            tracing::debug!(peer = &*peer.0, %error, "no TLS with a client");
+                            tracing::debug!(peer = &*peer.0, %error, "a TLS handshake failed");
                             return;
                         }
                         Greeting::Over => return,

@@ -5,8 +5,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Inner;
 use super::health::Role;
+use super::{Inner, backoff};
 use crate::replication::{ABSENT, Replication, share_or_compare};
 use outcome::Cause;
 use store::{Lease, Replica, ReplicaReport, ReplicatedLog, StoreError};
@@ -37,12 +37,23 @@ pub(super) async fn run(inner: Arc<Inner>) {
     };
     let mut stop = inner.stop.subscribe();
     let mut reported: Option<(ReplicaReport, Instant)> = None;
+    let mut failures = 0;
     loop {
+        // A record that cannot be applied costs as much at every attempt.
+        let pause = match failures {
+            0 => LOOK,
+            failures => backoff::TRAIL.after(failures, fastrand::f64()),
+        };
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(pause) => {}
             _ = stop.changed() => return,
         }
-        let problem = inner.follow_log(log).await;
+        inner.follow_log(log).await;
+        let problem = lock(&inner.log_problem).clone();
+        failures = match problem {
+            Some(_) => failures + 1,
+            None => 0,
+        };
         let trail = inner.current_policy.now().recorder.trail().clone();
         let report = ReplicaReport {
             id: replication.id.clone(),
@@ -63,15 +74,15 @@ pub(super) async fn run(inner: Arc<Inner>) {
 }
 
 impl Inner {
-    /// Applies what is new in the log. Returns why that is impossible.
-    async fn follow_log(&self, log: &dyn ReplicatedLog) -> Option<String> {
+    /// Applies what is new in the log, and notes why if that is impossible.
+    async fn follow_log(&self, log: &dyn ReplicatedLog) {
         let head = match log.log_head().await {
             Ok(Some(head)) => head,
-            Ok(None) => return Some("the store has no log".into()),
-            Err(error) => {
-                tracing::debug!(%error, "the log cannot be read");
-                return None;
+            Ok(None) => {
+                return self.cannot_follow(Cause::Log, "the store has no log of the trail".into());
             }
+            // The store is watched elsewhere.
+            Err(error) => return tracing::debug!(%error, "the log cannot be read"),
         };
         let trail = self.current_policy.now().recorder.trail().clone();
         // A log that was set back has the same numbers for other records.
@@ -83,18 +94,18 @@ impl Inner {
             true => Ok(()),
             false => self.catch_up().await,
         };
-        let Err(error) = caught_up else {
-            self.note_problem(None);
-            return None;
-        };
-        let cause = error.cause();
-        if matches!(cause, Cause::Locked | Cause::Busy) {
-            return None;
+        match caught_up {
+            Ok(()) => *lock(&self.log_problem) = None,
+            // Another process holds the lock for a moment.
+            Err(error) if matches!(error.cause(), Cause::Locked | Cause::Busy) => {}
+            Err(error) => self.cannot_follow(error.cause(), error.to_string()),
         }
-        self.trail_failed(cause, &error.to_string());
-        // Another host may be able to continue.
-        self.note_problem(Some(error.to_string()));
-        Some(error.to_string())
+    }
+
+    /// Notes why this host cannot follow the log. Another one may be able to continue.
+    fn cannot_follow(&self, cause: Cause, reason: String) {
+        self.trail_failed(cause, &reason);
+        *lock(&self.log_problem) = Some(reason);
     }
 
     /// Brings the repository to the end of the log, on another thread.
@@ -110,11 +121,6 @@ impl Inner {
 
     fn differs_in(&self) -> Option<String> {
         lock(&self.difference).clone()
-    }
-
-    /// Notes why this host cannot follow the log.
-    fn note_problem(&self, problem: Option<String>) {
-        *lock(&self.log_problem) = problem;
     }
 
     /// Gives the lease to another host, because this one may not commit.
@@ -174,10 +180,10 @@ impl Inner {
         };
         let policy = self.current_policy.now().policy_with_settings.clone();
         let settings = [
-            ("policy".to_owned(), Some(policy.policy.digest().to_owned())),
-            ("policy.settings".to_owned(), Some(policy.settings.digest())),
+            ("policy".to_owned(), policy.policy.digest().to_owned()),
+            ("policy.settings".to_owned(), policy.settings.digest()),
         ];
-        if let Err(error) = log.share_settings(settings.into()).await {
+        if let Err(error) = log.share_settings(settings.into(), true).await {
             tracing::warn!(%error, "the other hosts do not know the new policy yet");
         }
     }

@@ -96,8 +96,12 @@ pub async fn take_in(
     );
     blocking(move || {
         trail.attach_log(Arc::new(joining))?;
+        if trail.tip()?.is_none() {
+            let why = "the trail has no commit yet: `chiffon-audit init` begins it";
+            return Err(TrailError::Invalid(why.into()).into());
+        }
         let membership = trail.join(new_membership())?;
-        trail.take_into_log()?;
+        // What the log lacks is appended, here everything.
         trail.catch_up()?;
         Ok(membership)
     })

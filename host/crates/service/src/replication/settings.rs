@@ -29,14 +29,9 @@ pub async fn share_or_compare(
     log: &dyn ReplicatedLog,
     own: &BTreeMap<String, String>,
 ) -> Result<Option<SettingsDifference>, StoreError> {
-    let shared = log.log_head().await?.unwrap_or_default().settings;
-    let missing: BTreeMap<String, Option<String>> = own
-        .iter()
-        .filter(|(name, _)| !shared.contains_key(*name))
-        .map(|(name, value)| (name.clone(), Some(value.clone())))
-        .collect();
-    if !missing.is_empty() {
-        log.share_settings(missing).await?;
+    let mut shared = log.log_head().await?.unwrap_or_default().settings;
+    if own.keys().any(|name| !shared.contains_key(name)) {
+        shared = log.share_settings(own.clone(), false).await?;
     }
     let different: Vec<String> = own
         .iter()

@@ -130,7 +130,7 @@ async fn replicas(client: &Object) -> Result<Vec<Replica>, Failure> {
                 clock,
                 problem: row.get(5),
             },
-            seen_at: Timestamp::from_microseconds(seen_at),
+            seen_at: (seen_at > 0).then(|| Timestamp::from_microseconds(seen_at)),
             silent: Duration::from_micros(u64::try_from(silent).unwrap_or_default()),
             clock_ahead: clock - seen_at,
         }
@@ -146,7 +146,7 @@ async fn warnings(client: &Object) -> Result<Vec<String>, Failure> {
         .get(0);
     if standbys.is_empty() {
         warnings.push(
-            "synchronous_standby_names is empty: an acknowledged entry may be lost with the primary, until a host gives it back".to_owned(),
+            "synchronous_standby_names is empty: an acknowledged entry may be lost with the primary, until a host appends it again".to_owned(),
         );
     }
     Ok(warnings)
@@ -221,16 +221,35 @@ impl ReplicatedLog for PostgresStore {
         })
     }
 
-    fn share_settings(&self, settings: BTreeMap<String, Option<String>>) -> StoreFuture<'_, ()> {
+    fn share_settings(
+        &self,
+        settings: BTreeMap<String, String>,
+        replaces: bool,
+    ) -> StoreFuture<'_, BTreeMap<String, String>> {
         self.answer(async move {
             let client = self.client().await?;
-            for (name, value) in settings {
-                let sql = match value {
-                    Some(_) => "UPDATE trail_head SET settings = settings || jsonb_build_object($1::text, $2::text)",
-                    None => "UPDATE trail_head SET settings = settings - $1::text WHERE $2::text IS NULL",
-                };
-                client.execute(sql, &[&name, &value]).await?;
+            let sql = match replaces {
+                true => "UPDATE trail_head SET settings = settings || $1::text::jsonb RETURNING settings::text",
+                false => "UPDATE trail_head SET settings = $1::text::jsonb || settings RETURNING settings::text",
+            };
+            let given = serde_json::to_string(&settings).unwrap_or_default();
+            match client.query_opt(sql, &[&given]).await? {
+                Some(row) => Ok(object(row.get(0))?),
+                None => Ok(BTreeMap::new()),
             }
+        })
+    }
+
+    fn introduce_replica(&self, report: ReplicaReport) -> StoreFuture<'_, ()> {
+        self.answer(async move {
+            let client = self.client().await?;
+            client
+                .execute(
+                    "INSERT INTO replicas (id, host, repository, applied, clock, seen_at) VALUES ($1, $2, $3, $4, 0, 0)
+                     ON CONFLICT (id) DO NOTHING",
+                    &[&report.id, &report.host, &report.repository, &report.applied],
+                )
+                .await?;
             Ok(())
         })
     }

@@ -192,7 +192,10 @@ impl TrailInner {
             next = before;
         }
         if commits != record.commits {
-            let why = format!("it has {commits} commits and names {}", record.commits);
+            let why = format!(
+                "its number of commits is {commits}, and it declares {}",
+                record.commits
+            );
             return Err(invalid(record, why));
         }
         Ok(())
@@ -226,7 +229,7 @@ fn invalid(record: &LogRecord, why: String) -> TrailError {
 
 fn id(record: &LogRecord, text: &str) -> Result<ObjectId, TrailError> {
     ObjectId::from_hex(text.as_bytes())
-        .map_err(|_| invalid(record, "it names an id that is none".into()))
+        .map_err(|_| invalid(record, "it names an invalid object id".into()))
 }
 
 /// One pack with the objects of all records. Deltas name their base by the distance to it, which stays the same.

@@ -8,6 +8,7 @@ use gix::objs::{Kind, TreeRefIter};
 use sha2::{Digest as _, Sha256};
 
 use super::LogRecord;
+use crate::TrailInner;
 use crate::error::TrailError;
 use crate::message;
 use crate::objects::object::Deflater;
@@ -15,8 +16,6 @@ use crate::objects::pack::{Pack, PackBuilder, TYPE_BLOB, TYPE_COMMIT, TYPE_TREE}
 use crate::objects::tree::Node;
 use crate::read::history;
 use crate::read::view::View;
-use crate::write::lock::WriterLock;
-use crate::{CHECKPOINTS_REF, POLICIES_REF, Trail, TrailInner};
 
 /// The most commits of one record.
 const COMMITS: usize = 1000;
@@ -24,38 +23,7 @@ const COMMITS: usize = 1000;
 /// The most bytes of one record, beyond its last commit.
 const BYTES: usize = 8 << 20;
 
-impl Trail {
-    /// Appends the whole trail, its policies and its checkpoints to an empty log.
-    ///
-    /// # Errors
-    ///
-    /// [`TrailError::Invalid`] if the trail has not begun; those of the log.
-    pub fn take_into_log(&self) -> Result<(), TrailError> {
-        let shared = self.shared();
-        let lock = WriterLock::acquire(&shared.state, shared.lock_wait)?;
-        let taken = shared.take_into_log();
-        lock.release();
-        taken
-    }
-}
-
 impl TrailInner {
-    fn take_into_log(&self) -> Result<(), TrailError> {
-        let trail = self.identity.reference.as_str();
-        if self.repository.read_ref(trail)?.is_none() {
-            return Err(TrailError::Invalid(
-                "the trail has no commit yet: `chiffon-audit init` begins it".into(),
-            ));
-        }
-        // The trail comes last: with it the log is complete.
-        for reference in [POLICIES_REF, CHECKPOINTS_REF, trail] {
-            if let Some(tip) = self.repository.read_ref(reference)? {
-                self.append_history(reference, None, tip)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Appends the commits after `from` up to `tip`. The caller holds the writer lock.
     pub(crate) fn append_history(
         &self,
