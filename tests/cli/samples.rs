@@ -82,7 +82,15 @@ fn a_sample_is_drawn_by_checkpoint_and_nonce_and_checked_without_the_repository(
 #[test]
 fn a_nonce_must_be_the_committed_one_and_a_short_one_is_warned_about() {
     let machine = sampled();
-    let wrong = ["--to", "x", "--commitment", "00"];
+    // A mistake is no evidence against anybody, and one in the wrong place is not ignored.
+    for args in [
+        ["verify", "--sample", "drawn", "--commitment", "abc"],
+        ["verify", "--commitment", &"0".repeat(64), "repo", "--json"],
+    ] {
+        let ran = machine.run(&args);
+        assert_eq!(ran.exit, Some(2), "{ran:?}");
+    }
+    let wrong = ["--to", "x", "--commitment", &"0".repeat(64)];
     expect(
         &draw(&machine, &wrong),
         2,

@@ -1,5 +1,7 @@
 //! Sealed members from outside: recording, reading, erasing, and that no file holds what was sealed.
 
+mod refused;
+
 use std::path::Path;
 use std::process::Command;
 

@@ -10,6 +10,7 @@ use super::output::{COMMIT, GOOD, SCHEMA, UNSURE, paint};
 use super::sealing::key_store;
 use super::session::{Session, engine};
 use super::text::Line;
+use crate::cli::failure::failure;
 use crate::cli::{Failure, Result};
 use crate::config::Settings;
 use crate::outcome::{TaskId, counted};
@@ -98,7 +99,17 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
         _ => return Err(UsageError("name a task, or a subject".into()).into()),
     };
     let settings = session.settings(Settings::default())?;
+    if args.subject.is_some() && settings.seal.subject.is_none() {
+        let why = "--subject needs the setting seal.subject: without it, each task has its own key, so name the tasks";
+        return Err(UsageError(why.into()).into());
+    }
+    if args.subject.as_deref() == Some("") {
+        return Err(UsageError("--subject is empty".into()).into());
+    }
     let trail = trail_to_record(&settings, session)?;
+    if let Some(task) = &args.task_id {
+        check_has_entry(&trail, task)?;
+    }
     let keys = key_store(&settings, &trail)?;
     let selected = keys.select(selection)?;
     let (number, mut tasks): (usize, Vec<String>) = (
@@ -136,6 +147,18 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Exit> {
     print_erased(number, &tasks, &recorded, session)
 }
 
+/// Fails for a task without an entry: a mistyped id must not look like an answered request.
+fn check_has_entry(trail: &Trail, task: &str) -> Result<()> {
+    let task_id = TaskId::parse(task).map_err(|error| UsageError(error.to_string()))?;
+    match trail.snapshot(&task_id)?.entry {
+        Some(_) => Ok(()),
+        None => Err(failure!(
+            "the trail has no entry of the task {}",
+            Line(task)
+        )),
+    }
+}
+
 fn not_recorded(number: usize) -> String {
     let keys = counted(number as u64, "key is", "keys are");
     format!("{keys} erased, and the entry is not recorded yet; `erasures` records it")
@@ -150,8 +173,10 @@ pub fn list(_: &ListArgs, session: &mut Session) -> Result<Exit> {
         false => None,
     };
     let mut is_final = Vec::new();
+    // What is recorded already is listed even if nothing more can be, such as after the trail has ended.
+    let mut recorded_now = Ok(());
     if let Some(keys) = &keys {
-        record_pending(&trail, keys, &settings, session)?;
+        recorded_now = record_pending(&trail, keys, &settings, session).map(drop);
         is_final = keys.erasures()?;
     }
     let erasures = erasures::list(&trail)?;
@@ -169,7 +194,7 @@ pub fn list(_: &ListArgs, session: &mut Session) -> Result<Exit> {
             schema: SCHEMA,
             erasures,
         })?;
-        return Ok(Exit::Done);
+        return recorded_now.map(|()| Exit::Done);
     }
     for recorded in &erasures {
         let erasure = &recorded.erasure;
@@ -198,7 +223,7 @@ pub fn list(_: &ListArgs, session: &mut Session) -> Result<Exit> {
         )?;
         writeln!(output, "      {}", Line(&erasure.reason))?;
     }
-    Ok(Exit::Done)
+    recorded_now.map(|()| Exit::Done)
 }
 
 fn trail_to_record(settings: &Settings, session: &Session) -> Result<Trail> {

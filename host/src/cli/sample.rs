@@ -18,7 +18,16 @@ use crate::outcome::counted;
 use crate::outcome::digest::sha256;
 use crate::pages::{self, EntryFacts, SampleFacts};
 
-/// Draw entries for an audit, which neither side could choose
+/// Parses a SHA-256 as 64 hexadecimal digits, with or without `sha256:`.
+pub fn commitment(text: &str) -> Result<String, String> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    match digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(digits.to_ascii_lowercase()),
+        false => Err("must be a SHA-256: 64 hexadecimal digits".to_owned()),
+    }
+}
+
+/// Draw entries for an audit that neither side can choose
 ///
 /// Checkpoint and nonce together decide which entries are drawn. The auditor publishes the SHA-256 of a secret nonce
 /// before the checkpoint is signed, and the nonce afterwards; or both sides use a public value that did not exist
@@ -41,7 +50,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
     /// The SHA-256 of the nonce, which was published before the checkpoint was signed
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "SHA256", value_parser = commitment)]
     commitment: Option<String>,
 }
 

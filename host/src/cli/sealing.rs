@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::exit::UsageError;
 use super::session::Session;
 use crate::cli::Result;
-use crate::cli::failure::failure;
+use crate::cli::failure::{Context as _, failure};
 use crate::clock::Timestamp;
 use crate::config::Settings;
+use crate::files;
 use crate::recorder::erasures;
 use crate::sealing::{KeyEncryption, KeyStore, Pattern, Rules, Sealer};
 use crate::trail::Trail;
@@ -33,9 +34,31 @@ pub fn sealer(settings: &Settings, trail: &Trail, now: Timestamp) -> Result<Opti
         return Ok(None);
     }
     let uuid = uuid(trail)?;
-    let keys = KeyStore::open_or_create(&path, &uuid, &encryption, now.microseconds())?;
+    let keys = open_or_begin(&path, &uuid, &encryption, trail, now)?;
     erasures::replay(trail, &keys)?;
     Ok(Some(Arc::new(Sealer::new(rules, Arc::new(keys)))))
+}
+
+/// Opens the key store, or makes the first one. A store that was here and is gone is not replaced: an empty one would hide that everything sealed
+/// before cannot be opened, and it would be in the way of a backup.
+fn open_or_begin(
+    path: &Path,
+    uuid: &str,
+    encryption: &KeyEncryption,
+    trail: &Trail,
+    now: Timestamp,
+) -> Result<KeyStore> {
+    let note = trail.common_dir().join("chiffon-audit").join("seals");
+    if note.exists() {
+        return Ok(KeyStore::open(path, uuid, encryption)?);
+    }
+    let keys = KeyStore::open_or_create(path, uuid, encryption, now.microseconds())?;
+    files::replace(
+        &note,
+        b"This trail has sealed members. Their keys were in a key store of this machine.\n",
+    )
+    .with_context(|| format!("cannot write {}", note.display()))?;
+    Ok(keys)
 }
 
 /// What opens sealed members of a trail that is read.
@@ -119,6 +142,11 @@ fn rules(settings: &Settings) -> Result<Rules, UsageError> {
     let pointers = settings.seal.pointers.iter().flatten();
     let patterns = pointers.map(|pointer| Pattern::parse(pointer));
     let patterns = patterns.collect::<Result<Vec<_>, _>>();
+    let subject = settings.seal.subject.as_deref().unwrap_or_default();
+    if subject.split('/').any(|step| step == "*") {
+        let why = "setting seal.subject names one member: `*` is only for seal.pointers";
+        return Err(UsageError(why.into()));
+    }
     Ok(Rules {
         patterns: patterns
             .map_err(|error| UsageError(format!("setting seal.pointers: {error}")))?,
@@ -127,5 +155,5 @@ fn rules(settings: &Settings) -> Result<Rules, UsageError> {
 }
 
 fn no_keys() -> super::Failure {
-    failure!("no keys are configured: settings seal.key_file or seal.key_program")
+    failure!("no key is configured: set seal.key_file or seal.key_program")
 }

@@ -47,7 +47,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["path", "proof", "reference", "require", "since", "max_age"])]
     sample: Option<PathBuf>,
     /// The SHA-256 of the sample's nonce, which was published before the checkpoint was signed
-    #[arg(long, value_name = "HEX", requires = "sample")]
+    #[arg(long, value_name = "SHA256", requires = "sample", conflicts_with_all = ["path", "proof", "chain"], value_parser = super::sample::commitment)]
     commitment: Option<String>,
     /// With --against remote:NAME, fetch the whole copy and audit it, too, instead of asking only where its tip is
     #[arg(long, requires = "against")]

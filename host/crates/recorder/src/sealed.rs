@@ -3,6 +3,7 @@
 //! A policy sees clear text, so that every policy works with sealed members, and the trail never does. The bytes are
 //! sealed after the policy has returned.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use outcome::clock::{Clock, Timestamp};
@@ -25,11 +26,11 @@ pub(super) struct OpenedEntry {
 }
 
 /// What is recorded in the place of what the policy decided.
-pub(super) struct SealedDecision {
+pub(super) struct SealedDecision<'a> {
     /// The entry.
     pub(super) entry: Vec<u8>,
     /// The submitted document, for the digest that the commit names.
-    pub(super) document: Vec<u8>,
+    pub(super) document: Cow<'a, [u8]>,
 }
 
 impl Recorder {
@@ -56,7 +57,7 @@ impl Recorder {
         }
         let task = outcome.task_id.as_str();
         let Some(sealer) = &self.inner.options.sealer else {
-            let reason = "the entry has sealed members, and no keys are configured here (setting seal.pointers)";
+            let reason = "the entry has sealed members, and no key is configured here (setting seal.key_file or seal.key_program)";
             return Err(Box::new(unavailable(outcome, Cause::Keys, reason.into())));
         };
         // The entry that this outcome would become now. Its values are compared with the commitments, so that the box is
@@ -91,16 +92,16 @@ impl Recorder {
     ///
     /// The answer if the keys cannot be used, if they were erased, or if the policy has put a sealed text into the subject
     /// line.
-    pub(super) fn seal_decision(
+    pub(super) fn seal_decision<'a>(
         &self,
         outcome: &TaskOutcome,
-        document: &[u8],
+        document: &'a [u8],
         entry: Vec<u8>,
         subject: &str,
         now: Timestamp,
-    ) -> Result<SealedDecision, Box<Answer>> {
+    ) -> Result<SealedDecision<'a>, Box<Answer>> {
         let Some(sealer) = &self.inner.options.sealer else {
-            let document = document.to_vec();
+            let document = Cow::Borrowed(document);
             return Ok(SealedDecision { entry, document });
         };
         let failed = |error: SealError| Box::new(seal_failed(outcome, &error));
@@ -134,7 +135,7 @@ impl Recorder {
             // The commit has no digest.
             return Ok(SealedDecision {
                 entry: sealed.into_bytes(),
-                document: Vec::new(),
+                document: Cow::Borrowed(&[]),
             });
         }
         // A digest of clear text would let a reader with the key of the trailer test guesses of an erased value.
@@ -143,7 +144,7 @@ impl Recorder {
             .map_err(failed)?;
         Ok(SealedDecision {
             entry: sealed.into_bytes(),
-            document: document.text.into_bytes(),
+            document: document.text.into_bytes().into(),
         })
     }
 
@@ -174,7 +175,9 @@ impl Recorder {
             return;
         }
         let document = std::str::from_utf8(document).unwrap_or_default();
-        let secrets = sealer.secrets(document);
+        let mut secrets = sealer.secrets(document);
+        // A text within another one would leave the rest of that.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         let is_public = |secret: &str| outcome.task_id.as_str().contains(secret);
         let secrets = secrets.iter().map(|secret| secret.as_str());
         for secret in secrets.filter(|secret| secret.len() >= LEAST_SECRET && !is_public(secret)) {

@@ -50,7 +50,10 @@ pub async fn log_in(State(app): State<Arc<App>>, request: Request) -> Response {
     if let Err(problem) = check_origin(request.headers()) {
         return error(&app, problem);
     }
-    let (token, next) = match read_form(request).await {
+    // Nobody has shown a token yet, so a body that does not come must end soon.
+    let reading = tokio::time::timeout(app.limits.now().body_time, read_form(request)).await;
+    let reading = reading.unwrap_or_else(|_| Err(Problem::new(Kind::TooSlow)));
+    let (token, next) = match reading {
         Ok(fields) => fields,
         Err(problem) => return error(&app, problem),
     };
